@@ -1,0 +1,127 @@
+//! Control calls: requests of programs and commands on the instance's channel (`sockets::call`).
+//!
+//! Everything that arrives here was written by a program that need not be ours: a request that is not
+//! well formed gets an errno and is counted, nothing more.
+
+mod addresses;
+mod config;
+mod ioctls;
+mod options;
+mod socket_calls;
+mod tables;
+mod tcp_info;
+
+use std::io::IoSlice;
+use std::os::fd::{AsFd, OwnedFd};
+
+use errno::Errno;
+use msg::{Credentials, Event, Received};
+use sockets::call::{Op, ReplyHeader, RequestHeader};
+use stack::Instant;
+
+use crate::shard::Shard;
+
+/// A good answer.
+#[derive(Default)]
+pub(crate) struct Answer {
+    pub body: Vec<u8>,
+    pub fd: Option<OwnedFd>,
+    /// The socket that this call made: closed again when the answer does not arrive.
+    pub made: Option<u32>,
+}
+
+impl Answer {
+    pub fn of(body: impl Into<Vec<u8>>) -> Answer {
+        Answer { body: body.into(), ..Answer::default() }
+    }
+}
+
+/// A request, taken apart.
+pub(crate) struct Call<'a> {
+    pub now: Instant,
+    pub client: Credentials,
+    pub handle: u64,
+    pub body: &'a [u8],
+    pub fds: Vec<OwnedFd>,
+}
+
+impl Shard {
+    /// Takes one message or pulse off the channel. False when there is none.
+    pub(crate) fn handle_request(&mut self, now: Instant) -> bool {
+        let mut message = std::mem::take(&mut self.message);
+        let event = self.control.receive(&mut message);
+        let more = event.is_some();
+        match event {
+            Some(Event::Message(received)) => {
+                let Received { rcvid, len, credentials, fds } = received;
+                let answer = self.answer(now, credentials, &message[..len], fds);
+                self.reply(rcvid, answer, now);
+            }
+            Some(Event::Disconnected(client)) => self.client_gone(client, now),
+            None => {}
+        }
+        self.message = message;
+        more
+    }
+
+    fn answer(&mut self, now: Instant, client: Credentials, message: &[u8], fds: Vec<OwnedFd>) -> Result<Answer, Errno> {
+        let (header, body) = RequestHeader::parse(message).inspect_err(|_| self.counters.bad_requests += 1)?;
+        let mut call = Call { now, client, handle: header.handle, body, fds };
+        let answer = match header.op {
+            Op::Socket => self.socket_call(&call),
+            Op::Bind => self.bind_call(&call),
+            Op::Connect => self.connect_call(&call),
+            Op::Listen => self.listen_call(&call),
+            Op::Shutdown => self.shutdown_call(&call),
+            Op::LocalAddr => self.local_addr_call(&call),
+            Op::PeerAddr => self.peer_addr_call(&call),
+            Op::SetOption => self.set_option_call(&call),
+            Op::GetOption => self.get_option_call(&call),
+            Op::Ioctl => self.ioctl_call(&call),
+            Op::Identify => self.identify_call(&call),
+            Op::Reopen => self.reopen_call(&call),
+            Op::InterfaceAddrs => self.interface_addrs_call(),
+            Op::Config => self.config_call(&mut call),
+            Op::Queued => self.queued_call(&call),
+        };
+        if matches!(answer, Err(Errno::EPROTO)) {
+            self.counters.bad_requests += 1;
+        }
+        answer
+    }
+
+    fn reply(&mut self, rcvid: msg::Rcvid, answer: Result<Answer, Errno>, now: Instant) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                if self.control.error(rcvid, error).is_err() {
+                    self.counters.replies_undelivered += 1;
+                }
+                return;
+            }
+        };
+        let head = ReplyHeader { errno: 0, len: answer.body.len() as u32 }.to_bytes();
+        let parts = [IoSlice::new(&head), IoSlice::new(&answer.body)];
+        let passed = answer.fd.as_ref().map(AsFd::as_fd);
+        if let Err(error) = self.control.reply(rcvid, &parts, passed.as_slice()) {
+            if let Some(slot) = answer.made {
+                self.discard_made(slot, now);
+            }
+            // ETOOMANYREFS and the like: the client still waits for a word.
+            if error == Errno::ESRCH || self.control.error(rcvid, error).is_err() {
+                self.counters.replies_undelivered += 1;
+            }
+        }
+    }
+
+    /// A connection to the channel is closed. When its process has died, nobody will ask for what its
+    /// ended sockets have to say.
+    fn client_gone(&mut self, client: Credentials, now: Instant) {
+        let Some(pid) = rustix::process::Pid::from_raw(client.pid as i32) else { return };
+        if rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
+            for slot in self.table.buried_by(client.pid) {
+                self.discard_made(slot, now);
+            }
+        }
+    }
+}

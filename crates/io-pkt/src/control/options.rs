@@ -1,0 +1,353 @@
+//! Socket options between the forms that programs use, `(level, name, bytes)`, and the engine's
+//! `SockOpt` (socket(7), ip(7), ipv6(7), tcp(7), raw(7), icmp(7)).
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use errno::Errno;
+use stack::{Domain, LinkId, SockOpt, SocketId, SocketKind, Stack};
+
+/// Largest value of SO_RCVBUF and SO_SNDBUF (net.core.rmem_max's part here); the engine doubles it.
+const BUFFER_MAX: i32 = 4 << 20;
+/// `ICMP_FILTER` of `<linux/icmp.h>` at level SOL_RAW, `ICMPV6_FILTER` at IPPROTO_ICMPV6.
+const ICMP_FILTER: i32 = 1;
+const SOL_RAW: i32 = 255;
+const MCAST_JOIN_GROUP: i32 = 42;
+const MCAST_LEAVE_GROUP: i32 = 45;
+const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
+const IPV6_HDRINCL: i32 = 36;
+/// Bytes of `struct sockaddr_storage`.
+const SOCKADDR_STORAGE: usize = 128;
+
+type Made = Result<SockOpt, Errno>;
+
+/// What only root and the daemon's owner may set.
+pub fn is_privileged(option: &SockOpt) -> bool {
+    matches!(option, SockOpt::Mark(_))
+}
+
+/// The option that setsockopt(2) was given.
+///
+/// Errors: ENOPROTOOPT for one that is not known, EINVAL for a value that is short or out of range,
+/// ENODEV for an interface that is not there.
+pub fn parse(stack: &Stack, domain: Domain, kind: SocketKind, level: i32, name: i32, value: &[u8]) -> Made {
+    match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_LINGER) => {
+            let (on, seconds) = (int_at(value, 0)?, int_at(value, 4)?);
+            Ok(SockOpt::Linger((on != 0).then_some(seconds.max(0) as u32)))
+        }
+        (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => {
+            let end = value.iter().position(|b| *b == 0).unwrap_or(value.len());
+            let device = core::str::from_utf8(&value[..end]).map_err(|_| Errno::ENODEV)?;
+            if device.is_empty() {
+                return Ok(SockOpt::BindToDevice(None));
+            }
+            Ok(SockOpt::BindToDevice(Some(stack.net.link_by_name(device).ok_or(Errno::ENODEV)?)))
+        }
+        (libc::IPPROTO_IP, libc::IP_MULTICAST_IF) => match value.len() {
+            0..4 => Err(Errno::EINVAL),
+            4..8 => Ok(SockOpt::MulticastIf { addr: v4_at(value, 0)?, link: None }),
+            // struct ip_mreq and struct ip_mreqn
+            len => Ok(SockOpt::MulticastIf { addr: v4_at(value, 4)?, link: if len >= 12 { link_at(value, 8)? } else { None } }),
+        },
+        (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP) => {
+            let (group, link, addr) = v4_membership(value)?;
+            Ok(SockOpt::JoinGroup { group, link, addr })
+        }
+        (libc::IPPROTO_IP, libc::IP_DROP_MEMBERSHIP) => {
+            let (group, link, addr) = v4_membership(value)?;
+            Ok(SockOpt::LeaveGroup { group, link, addr })
+        }
+        (libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP) => {
+            let (group, link) = v6_membership(value)?;
+            Ok(SockOpt::JoinGroup { group, link, addr: None })
+        }
+        (libc::IPPROTO_IPV6, libc::IPV6_DROP_MEMBERSHIP) => {
+            let (group, link) = v6_membership(value)?;
+            Ok(SockOpt::LeaveGroup { group, link, addr: None })
+        }
+        (libc::IPPROTO_IP | libc::IPPROTO_IPV6, MCAST_JOIN_GROUP) => {
+            let (group, link) = group_request(value)?;
+            Ok(SockOpt::JoinGroup { group, link, addr: None })
+        }
+        (libc::IPPROTO_IP | libc::IPPROTO_IPV6, MCAST_LEAVE_GROUP) => {
+            let (group, link) = group_request(value)?;
+            Ok(SockOpt::LeaveGroup { group, link, addr: None })
+        }
+        (SOL_RAW, ICMP_FILTER) if domain == Domain::V4 => Ok(SockOpt::IcmpFilter(int_at(value, 0)? as u32)),
+        (libc::IPPROTO_ICMPV6, ICMP_FILTER) => {
+            let mut words = [0; 8];
+            for (i, word) in words.iter_mut().enumerate() {
+                *word = int_at(value, 4 * i)? as u32;
+            }
+            Ok(SockOpt::Icmp6Filter(words))
+        }
+        (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => {
+            let end = value.iter().position(|b| *b == 0).unwrap_or(value.len());
+            let name = core::str::from_utf8(&value[..end]).map_err(|_| Errno::ENOENT)?;
+            Ok(SockOpt::Congestion(name.to_owned()))
+        }
+        (libc::IPPROTO_IP, libc::IP_OPTIONS) if value.is_empty() => Err(Errno::ENOPROTOOPT),
+        _ => {
+            // ip(7): options of this level may be given as one byte.
+            let number = match value {
+                [byte] | [byte, ..] if value.len() < 4 && level == libc::IPPROTO_IP => i32::from(*byte),
+                _ => int_at(value, 0).or_else(|e| {
+                    // An option that nobody knows is ENOPROTOOPT, whatever its value.
+                    numeric(domain, kind, level, name, 0).and(Err(e))
+                })?,
+            };
+            numeric(domain, kind, level, name, number)
+        }
+    }
+}
+
+/// Options whose value is one int.
+fn numeric(domain: Domain, kind: SocketKind, level: i32, name: i32, v: i32) -> Made {
+    let on = v != 0;
+    let byte = u8::try_from(v).map_err(|_| Errno::EINVAL);
+    // -1 means the default.
+    let byte_or_default = if v == -1 { Ok(None) } else { byte.map(Some) };
+    let positive = u32::try_from(v).map_err(|_| Errno::EINVAL);
+    let tcp = kind == SocketKind::Tcp;
+    Ok(match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_REUSEADDR) => SockOpt::ReuseAddr(on),
+        (libc::SOL_SOCKET, libc::SO_REUSEPORT) => SockOpt::ReusePort(on),
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE) => SockOpt::KeepAlive(on),
+        (libc::SOL_SOCKET, libc::SO_OOBINLINE) => SockOpt::OobInline(on),
+        (libc::SOL_SOCKET, libc::SO_BROADCAST) => SockOpt::Broadcast(on),
+        (libc::SOL_SOCKET, libc::SO_DONTROUTE) => SockOpt::DontRoute(on),
+        (libc::SOL_SOCKET, libc::SO_PRIORITY) => SockOpt::Priority(v as u32),
+        (libc::SOL_SOCKET, libc::SO_MARK) => SockOpt::Mark(v as u32),
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMP | libc::SO_TIMESTAMPNS) => SockOpt::Timestamp(on),
+        (libc::SOL_SOCKET, libc::SO_RCVBUF | libc::SO_RCVBUFFORCE) => SockOpt::RcvBuf(v.clamp(0, BUFFER_MAX) as u32),
+        (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) => SockOpt::SndBuf(v.clamp(0, BUFFER_MAX) as u32),
+
+        (libc::IPPROTO_IP, libc::IP_TTL) => match v {
+            -1 => SockOpt::Ttl(None),
+            1..=255 => SockOpt::Ttl(Some(v as u8)),
+            _ => return Err(Errno::EINVAL),
+        },
+        (libc::IPPROTO_IP, libc::IP_TOS) => SockOpt::Tos(v as u8),
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER) => SockOpt::MtuDiscover(byte?),
+        (libc::IPPROTO_IP, libc::IP_MTU) => SockOpt::Mtu(positive?),
+        (libc::IPPROTO_IP, libc::IP_RECVERR) => SockOpt::RecvErr(on),
+        (libc::IPPROTO_IP, libc::IP_FREEBIND) => SockOpt::FreeBind(on),
+        (libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) => SockOpt::BindAddressNoPort(on),
+        (libc::IPPROTO_IP, libc::IP_HDRINCL) | (libc::IPPROTO_IPV6, IPV6_HDRINCL) if kind == SocketKind::Raw => {
+            SockOpt::HeaderIncluded(on)
+        }
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) => SockOpt::RecvPktInfo(on),
+        (libc::IPPROTO_IP, libc::IP_RECVTTL) => SockOpt::RecvTtl(on),
+        (libc::IPPROTO_IP, libc::IP_RECVTOS) => SockOpt::RecvTos(on),
+        (libc::IPPROTO_IP, libc::IP_MULTICAST_TTL) => SockOpt::MulticastTtl(if v == -1 { 1 } else { byte? }),
+        (libc::IPPROTO_IP, libc::IP_MULTICAST_LOOP) => SockOpt::MulticastLoop(on),
+
+        (libc::IPPROTO_IPV6, _) if domain == Domain::V4 => return Err(Errno::ENOPROTOOPT),
+        (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) => SockOpt::V6Only(on),
+        (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS) => SockOpt::UnicastHops(byte_or_default?),
+        (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => SockOpt::TrafficClass(if v == -1 { 0 } else { byte? }),
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) => SockOpt::RecvPktInfo6(on),
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT) => SockOpt::RecvHopLimit(on),
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS) => SockOpt::RecvTClass(on),
+        (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_HOPS) => SockOpt::MulticastHops(if v == -1 { 1 } else { byte? }),
+        (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP) => SockOpt::MulticastLoop6(on),
+        (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF) => SockOpt::MulticastIf6((v != 0).then_some(LinkId(v as u32))),
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER) => SockOpt::MtuDiscover6(byte?),
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU) => SockOpt::Mtu(positive?),
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => SockOpt::RecvErr6(on),
+        (libc::IPPROTO_IPV6 | SOL_RAW, libc::IPV6_CHECKSUM) if kind == SocketKind::Raw => {
+            SockOpt::Checksum6(if v == -1 { None } else { Some(u16::try_from(v).map_err(|_| Errno::EINVAL)?) })
+        }
+
+        (libc::IPPROTO_TCP, libc::TCP_NODELAY) if tcp => SockOpt::NoDelay(on),
+        (libc::IPPROTO_TCP, libc::TCP_CORK) if tcp => SockOpt::Cork(on),
+        (libc::IPPROTO_TCP, libc::TCP_MAXSEG) if tcp => SockOpt::MaxSeg(u16::try_from(v).map_err(|_| Errno::EINVAL)?),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE) if tcp => SockOpt::KeepIdle(positive?),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL) if tcp => SockOpt::KeepInterval(positive?),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPCNT) if tcp => SockOpt::KeepCount(positive?),
+        (libc::IPPROTO_TCP, libc::TCP_SYNCNT) if tcp => SockOpt::SynCount(positive?),
+        (libc::IPPROTO_TCP, libc::TCP_LINGER2) if tcp => SockOpt::Linger2(v),
+        (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT) if tcp => SockOpt::DeferAccept(v.max(0) as u32),
+        (libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP) if tcp => SockOpt::WindowClamp(positive?),
+        (libc::IPPROTO_TCP, libc::TCP_QUICKACK) if tcp => SockOpt::QuickAck(on),
+        (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT) if tcp => SockOpt::UserTimeout(positive?),
+        (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT) if tcp => SockOpt::NotSentLowat(v as u32),
+        _ => return Err(Errno::ENOPROTOOPT),
+    })
+}
+
+/// What getsockopt(2) gives, of which the caller cuts what does not fit.
+///
+/// Errors: ENOPROTOOPT.
+pub fn value(stack: &Stack, domain: Domain, id: SocketId, level: i32, name: i32, room: usize) -> Result<Vec<u8>, Errno> {
+    let which = match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_LINGER) => SockOpt::Linger(None),
+        (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => SockOpt::BindToDevice(None),
+        (libc::IPPROTO_IP, libc::IP_MULTICAST_IF) => SockOpt::MulticastIf { addr: None, link: None },
+        (libc::IPPROTO_IP, libc::IP_OPTIONS) => return Ok(Vec::new()),
+        (SOL_RAW, ICMP_FILTER) if domain == Domain::V4 => SockOpt::IcmpFilter(0),
+        (libc::IPPROTO_ICMPV6, ICMP_FILTER) => SockOpt::Icmp6Filter([0; 8]),
+        (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => SockOpt::Congestion(String::new()),
+        _ => numeric(domain, id.kind, level, name, 1).or_else(|_| numeric(domain, id.kind, level, name, 0))?,
+    };
+    Ok(match stack.option(id, &which)? {
+        SockOpt::Linger(seconds) => {
+            let on = i32::from(seconds.is_some());
+            [on.to_ne_bytes(), (seconds.unwrap_or(0) as i32).to_ne_bytes()].concat()
+        }
+        SockOpt::BindToDevice(link) => match link.and_then(|l| stack.net.link_name(l)) {
+            Some(name) => [name.as_bytes(), &[0]].concat(),
+            None => Vec::new(),
+        },
+        SockOpt::MulticastIf { addr, .. } => addr.unwrap_or(Ipv4Addr::UNSPECIFIED).octets().to_vec(),
+        SockOpt::IcmpFilter(bits) => bits.to_ne_bytes().to_vec(),
+        SockOpt::Icmp6Filter(words) => words.iter().flat_map(|w| w.to_ne_bytes()).collect(),
+        SockOpt::Congestion(mut name) => {
+            // tcp(7): TCP_CA_NAME_MAX bytes, NUL-padded.
+            name.truncate(15);
+            let mut bytes = name.into_bytes();
+            bytes.resize(16, 0);
+            bytes
+        }
+        other => {
+            let v = number_of(&other).ok_or(Errno::ENOPROTOOPT)?;
+            match u8::try_from(v) {
+                // ip(7): with room for less than an int, one byte.
+                Ok(byte) if level == libc::IPPROTO_IP && (1..4).contains(&room) => vec![byte],
+                _ => v.to_ne_bytes().to_vec(),
+            }
+        }
+    })
+}
+
+/// The int by which getsockopt(2) shows an option.
+fn number_of(option: &SockOpt) -> Option<i32> {
+    Some(match *option {
+        SockOpt::ReuseAddr(on)
+        | SockOpt::ReusePort(on)
+        | SockOpt::KeepAlive(on)
+        | SockOpt::OobInline(on)
+        | SockOpt::Broadcast(on)
+        | SockOpt::DontRoute(on)
+        | SockOpt::Timestamp(on)
+        | SockOpt::RecvErr(on)
+        | SockOpt::FreeBind(on)
+        | SockOpt::BindAddressNoPort(on)
+        | SockOpt::HeaderIncluded(on)
+        | SockOpt::RecvPktInfo(on)
+        | SockOpt::RecvTtl(on)
+        | SockOpt::RecvTos(on)
+        | SockOpt::MulticastLoop(on)
+        | SockOpt::V6Only(on)
+        | SockOpt::RecvPktInfo6(on)
+        | SockOpt::RecvHopLimit(on)
+        | SockOpt::RecvTClass(on)
+        | SockOpt::MulticastLoop6(on)
+        | SockOpt::RecvErr6(on)
+        | SockOpt::NoDelay(on)
+        | SockOpt::Cork(on)
+        | SockOpt::QuickAck(on) => i32::from(on),
+        SockOpt::RcvBuf(v)
+        | SockOpt::SndBuf(v)
+        | SockOpt::Priority(v)
+        | SockOpt::Mark(v)
+        | SockOpt::Mtu(v)
+        | SockOpt::KeepIdle(v)
+        | SockOpt::KeepInterval(v)
+        | SockOpt::KeepCount(v)
+        | SockOpt::SynCount(v)
+        | SockOpt::DeferAccept(v)
+        | SockOpt::WindowClamp(v)
+        | SockOpt::UserTimeout(v)
+        | SockOpt::NotSentLowat(v) => v as i32,
+        SockOpt::Tos(v)
+        | SockOpt::MtuDiscover(v)
+        | SockOpt::MulticastTtl(v)
+        | SockOpt::TrafficClass(v)
+        | SockOpt::MulticastHops(v)
+        | SockOpt::MtuDiscover6(v) => i32::from(v),
+        // The system's defaults (net.inet.ip.ttl, RFC 4861's CurHopLimit).
+        SockOpt::Ttl(v) | SockOpt::UnicastHops(v) => i32::from(v.unwrap_or(64)),
+        SockOpt::MulticastIf6(link) => link.map_or(0, |l| l.0 as i32),
+        SockOpt::Checksum6(offset) => offset.map_or(-1, i32::from),
+        SockOpt::MaxSeg(v) => i32::from(v),
+        SockOpt::Linger2(v) => v,
+        _ => return None,
+    })
+}
+
+// --- the structures of <netinet/in.h> ------------------------------------------------------------
+
+fn array_at<const N: usize>(value: &[u8], at: usize) -> Result<[u8; N], Errno> {
+    value.get(at..at + N).and_then(|b| b.try_into().ok()).ok_or(Errno::EINVAL)
+}
+
+fn int_at(value: &[u8], at: usize) -> Result<i32, Errno> {
+    array_at(value, at).map(i32::from_ne_bytes)
+}
+
+fn v4_at(value: &[u8], at: usize) -> Result<Option<Ipv4Addr>, Errno> {
+    let addr = Ipv4Addr::from(array_at::<4>(value, at)?);
+    Ok((!addr.is_unspecified()).then_some(addr))
+}
+
+fn link_at(value: &[u8], at: usize) -> Result<Option<LinkId>, Errno> {
+    let index = int_at(value, at)?;
+    Ok((index > 0).then_some(LinkId(index as u32)))
+}
+
+/// `struct ip_mreq` (group, interface's address) or `struct ip_mreqn` (and its index).
+fn v4_membership(value: &[u8]) -> Result<(IpAddr, Option<LinkId>, Option<Ipv4Addr>), Errno> {
+    let group = Ipv4Addr::from(array_at::<4>(value, 0)?);
+    let addr = v4_at(value, 4)?;
+    let link = if value.len() >= 12 { link_at(value, 8)? } else { None };
+    Ok((IpAddr::V4(group), link, addr))
+}
+
+/// `struct ipv6_mreq`.
+fn v6_membership(value: &[u8]) -> Result<(IpAddr, Option<LinkId>), Errno> {
+    Ok((IpAddr::V6(Ipv6Addr::from(array_at::<16>(value, 0)?)), link_at(value, 16)?))
+}
+
+/// `struct group_req`: an index, padding, a sockaddr_storage.
+fn group_request(value: &[u8]) -> Result<(IpAddr, Option<LinkId>), Errno> {
+    let link = link_at(value, 0)?;
+    let addr = value.get(8..8 + SOCKADDR_STORAGE).ok_or(Errno::EINVAL)?;
+    let group = sockets::WireAddr::from_sockaddr(addr)?.ip_addr().ok_or(Errno::EADDRNOTAVAIL)?;
+    Ok((group, link))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(level: i32, name: i32, value: &[u8]) -> Made {
+        let stack = Stack::new(stack::Config::standard(1));
+        parse(&stack, Domain::V4, SocketKind::Tcp, level, name, value)
+    }
+
+    #[test]
+    fn ints_bytes_and_structures_are_understood() {
+        assert_eq!(made(libc::IPPROTO_TCP, libc::TCP_NODELAY, &1i32.to_ne_bytes()), Ok(SockOpt::NoDelay(true)));
+        assert_eq!(made(libc::IPPROTO_IP, libc::IP_TOS, &[0x10]), Ok(SockOpt::Tos(0x10)));
+        assert_eq!(made(libc::SOL_SOCKET, libc::SO_RCVBUF, &8192i32.to_ne_bytes()), Ok(SockOpt::RcvBuf(8192)));
+        let linger = [1i32.to_ne_bytes(), 5i32.to_ne_bytes()].concat();
+        assert_eq!(made(libc::SOL_SOCKET, libc::SO_LINGER, &linger), Ok(SockOpt::Linger(Some(5))));
+        assert_eq!(made(libc::SOL_SOCKET, libc::SO_BINDTODEVICE, b"lo0\0"), Ok(SockOpt::BindToDevice(Some(LinkId::LOOPBACK))));
+        assert_eq!(
+            made(libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, &[224, 0, 0, 9, 0, 0, 0, 0]),
+            Ok(SockOpt::JoinGroup { group: IpAddr::V4(Ipv4Addr::new(224, 0, 0, 9)), link: None, addr: None })
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_enoprotoopt_and_what_is_short_is_einval() {
+        assert_eq!(made(libc::SOL_SOCKET, 9999, &[0; 4]), Err(Errno::ENOPROTOOPT));
+        assert_eq!(made(libc::SOL_SOCKET, 9999, &[]), Err(Errno::ENOPROTOOPT));
+        assert_eq!(made(77, 1, &[0; 4]), Err(Errno::ENOPROTOOPT));
+        assert_eq!(made(libc::SOL_SOCKET, libc::SO_KEEPALIVE, &[1]), Err(Errno::EINVAL));
+        assert_eq!(made(libc::SOL_SOCKET, libc::SO_LINGER, &[0; 4]), Err(Errno::EINVAL));
+        assert_eq!(made(libc::IPPROTO_IP, libc::IP_TTL, &256i32.to_ne_bytes()), Err(Errno::EINVAL));
+        assert_eq!(made(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &[0; 4]), Err(Errno::ENOPROTOOPT));
+    }
+}

@@ -1,0 +1,64 @@
+//! `struct tcp_info` of `<linux/tcp.h>`, as far as the engine knows what it asks for.
+
+use errno::Errno;
+use stack::tcp::Info;
+use stack::{SocketId, Stack};
+
+/// Length in bytes of the structure up to and with `tcpi_snd_wnd`, `tcpi_rcv_wnd` (Linux 6).
+pub const LEN: usize = 248;
+
+/// TCP_INFO of a socket.
+pub fn of(stack: &mut Stack, id: SocketId) -> Result<Vec<u8>, Errno> {
+    let mut info = Info { state: if stack.peer_addr(id).is_ok() { 1 } else { 7 }, ..Info::default() };
+    if let Ok(stack::SockOpt::MaxSeg(mss)) = stack.option(id, &stack::SockOpt::MaxSeg(0)) {
+        info.snd_mss = mss.into();
+    }
+    Ok(lay_out(&info))
+}
+
+/// Lays a connection's facts out as Linux does: times in microseconds (the ages in milliseconds),
+/// windows in segments where Linux counts segments.
+pub fn lay_out(info: &Info) -> Vec<u8> {
+    let mut b = Bytes(vec![0; LEN]);
+    let segments = |bytes: u32| bytes.div_ceil(info.snd_mss.max(1));
+    let micros = |d: stack::Duration| u32::try_from(d.as_micros()).unwrap_or(u32::MAX);
+    let millis = |d: stack::Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
+    let options = u8::from(info.timestamps) | u8::from(info.sack) << 1 | u8::from(info.scaling) << 2;
+    b.0[0] = info.state;
+    b.0[1] = info.ca_state;
+    b.0[2] = info.retries;
+    b.0[3] = info.probes;
+    b.0[4] = info.backoff;
+    b.0[5] = options;
+    b.0[6] = info.snd_scale & 15 | info.rcv_scale << 4;
+    b.u32(8, micros(info.rto));
+    b.u32(12, 40_000); // ato: the delayed acknowledgement's time
+    b.u32(16, info.snd_mss);
+    b.u32(20, info.rcv_mss);
+    b.u32(24, segments(info.unacked));
+    b.u32(28, segments(info.sacked));
+    b.u32(44, millis(info.last_data_sent));
+    b.u32(52, millis(info.last_data_received));
+    b.u32(56, millis(info.last_data_received)); // last_ack_recv
+    b.u32(60, info.path_mtu);
+    b.u32(68, micros(info.srtt));
+    b.u32(72, micros(info.rttvar));
+    b.u32(76, segments(info.ssthresh.min(i32::MAX as u32)));
+    b.u32(80, segments(info.cwnd));
+    b.u32(84, info.snd_mss); // advmss
+    b.u32(96, info.rcv_wnd); // rcv_space
+    b.u32(100, info.retransmits); // total_retrans
+    b.u32(144, info.not_sent); // notsent_bytes
+    b.u32(148, micros(info.min_rtt));
+    b.u32(228, info.snd_wnd);
+    b.u32(232, info.rcv_wnd);
+    b.0
+}
+
+struct Bytes(Vec<u8>);
+
+impl Bytes {
+    fn u32(&mut self, at: usize, v: u32) {
+        self.0[at..at + 4].copy_from_slice(&v.to_ne_bytes());
+    }
+}

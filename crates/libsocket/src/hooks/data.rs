@@ -1,0 +1,273 @@
+//! read(2) to sendmsg(2): the calls that move bytes.
+
+use core::ffi::{c_int, c_long, c_void};
+
+use libc::{iovec, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t};
+
+use crate::real::{Errno, answer, check, raw};
+use crate::table::{self, Socket};
+use crate::{datagram, hook, identify, native, stream};
+
+/// A message of one buffer, or of the caller's array.
+fn message(iov: *mut iovec, n: usize) -> msghdr {
+    // SAFETY: all zeroes is a valid msghdr.
+    let mut m: msghdr = unsafe { core::mem::zeroed() };
+    m.msg_iov = iov;
+    m.msg_iovlen = n as _;
+    m
+}
+
+unsafe fn recv_one(s: &Socket, buf: *mut c_void, len: usize, flags: c_int) -> Result<usize, Errno> {
+    // SAFETY: the hook's caller vouches for the buffer.
+    unsafe {
+        if s.is_stream() {
+            return stream::recv(s, buf.cast(), len, flags);
+        }
+        let mut iov = iovec { iov_base: buf, iov_len: len };
+        datagram::recv_msg(s, &mut message(&mut iov, 1), flags)
+    }
+}
+
+unsafe fn send_one(s: &Socket, buf: *const c_void, len: usize, flags: c_int) -> Result<usize, Errno> {
+    // SAFETY: the hook's caller vouches for the buffer.
+    unsafe {
+        if s.is_stream() {
+            return stream::send(s, buf.cast(), len, flags);
+        }
+        let mut iov = iovec { iov_base: buf.cast_mut(), iov_len: len };
+        datagram::send_msg(s, &message(&mut iov, 1), flags)
+    }
+}
+
+/// recvmsg(2) on a socket of ours.
+pub unsafe fn recv_msg(s: &Socket, m: &mut msghdr, flags: c_int) -> Result<usize, Errno> {
+    // SAFETY: the hook's caller vouches for the message.
+    unsafe {
+        if s.is_stream() { stream::recv_msg(s, m, flags) } else { datagram::recv_msg(s, m, flags) }
+    }
+}
+
+/// sendmsg(2) on a socket of ours.
+pub unsafe fn send_msg(s: &Socket, m: &msghdr, flags: c_int) -> Result<usize, Errno> {
+    // SAFETY: the hook's caller vouches for the message.
+    unsafe {
+        if s.is_stream() { stream::send_msg(s, m, flags) } else { datagram::send_msg(s, m, flags) }
+    }
+}
+
+unsafe fn recv_from(
+    s: &Socket,
+    buf: *mut c_void,
+    len: usize,
+    flags: c_int,
+    from: *mut sockaddr,
+    from_len: *mut socklen_t,
+) -> Result<usize, Errno> {
+    // SAFETY: the hook's caller vouches for all pointers.
+    unsafe {
+        if s.is_stream() {
+            let n = stream::recv(s, buf.cast(), len, flags)?;
+            stream::give_no_name(from, from_len);
+            return Ok(n);
+        }
+        let mut iov = iovec { iov_base: buf, iov_len: len };
+        let mut m = message(&mut iov, 1);
+        if !from.is_null() && !from_len.is_null() {
+            if (*from_len as i32) < 0 {
+                return Err(Errno::EINVAL);
+            }
+            m.msg_name = from.cast();
+            m.msg_namelen = *from_len;
+        }
+        let n = datagram::recv_msg(s, &mut m, flags)?;
+        if !from.is_null() && !from_len.is_null() {
+            *from_len = m.msg_namelen;
+        }
+        Ok(n)
+    }
+}
+
+/// Runs a call that moves bytes inside the kernel (sendfile(2), splice(2)) into a socket of ours.
+unsafe fn into_stream(s: &Socket, native: impl FnOnce() -> c_long) -> Result<usize, Errno> {
+    if !s.is_stream() {
+        return Err(Errno::EINVAL);
+    }
+    stream::ready_to_write(s, 0)?;
+    // The kernel has sent SIGPIPE itself, where it is due.
+    stream::explain_write(s, check(native()), libc::MSG_NOSIGNAL)
+}
+
+fn ends_the_program_if(too_long: bool) {
+    if too_long {
+        // SAFETY: abort(3) does not come back.
+        unsafe { libc::abort() }
+    }
+}
+
+hook! {
+    /// read(2).
+    fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+        match table::socket(fd) {
+            None => native::read(fd, buf, n),
+            Some(s) => answer(|| recv_one(&s, buf, n, 0)),
+        }
+    }
+
+    /// write(2).
+    fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
+        match table::socket(fd) {
+            None => native::write(fd, buf, n),
+            Some(s) => answer(|| send_one(&s, buf, n, 0)),
+        }
+    }
+
+    /// readv(2).
+    fn readv(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t {
+        match table::socket(fd) {
+            None => native::readv(fd, iov, n),
+            Some(_) if n < 0 => answer(|| Err(Errno::EINVAL)),
+            Some(s) => answer(|| recv_msg(&s, &mut message(iov.cast_mut(), n as usize), 0)),
+        }
+    }
+
+    /// writev(2).
+    fn writev(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t {
+        match table::socket(fd) {
+            None => native::writev(fd, iov, n),
+            Some(_) if n < 0 => answer(|| Err(Errno::EINVAL)),
+            Some(s) => answer(|| send_msg(&s, &message(iov.cast_mut(), n as usize), 0)),
+        }
+    }
+
+    /// recv(2).
+    fn recv(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int) -> ssize_t {
+        match table::socket(fd) {
+            None => native::recv(fd, buf, n, flags),
+            Some(s) => answer(|| recv_one(&s, buf, n, flags)),
+        }
+    }
+
+    /// send(2).
+    fn send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t {
+        match table::socket(fd) {
+            None => native::send(fd, buf, n, flags),
+            Some(s) => answer(|| send_one(&s, buf, n, flags)),
+        }
+    }
+
+    /// recvfrom(2).
+    fn recvfrom(
+        fd: c_int, buf: *mut c_void, n: size_t, flags: c_int, from: *mut sockaddr, len: *mut socklen_t,
+    ) -> ssize_t {
+        match table::socket(fd) {
+            None => native::recvfrom(fd, buf, n, flags, from, len),
+            Some(s) => answer(|| recv_from(&s, buf, n, flags, from, len)),
+        }
+    }
+
+    /// sendto(2).
+    fn sendto(
+        fd: c_int, buf: *const c_void, n: size_t, flags: c_int, to: *const sockaddr, len: socklen_t,
+    ) -> ssize_t {
+        match table::socket(fd) {
+            None => native::sendto(fd, buf, n, flags, to, len),
+            Some(s) => answer(|| {
+                let mut iov = iovec { iov_base: buf.cast_mut(), iov_len: n };
+                let mut m = message(&mut iov, 1);
+                m.msg_name = to.cast_mut().cast();
+                m.msg_namelen = if to.is_null() { 0 } else { len };
+                send_msg(&s, &m, flags)
+            }),
+        }
+    }
+
+    /// recvmsg(2). On descriptors of the kernel's it looks for sockets of ours among those that
+    /// came by SCM_RIGHTS.
+    fn recvmsg(fd: c_int, m: *mut msghdr, flags: c_int) -> ssize_t {
+        match table::socket(fd) {
+            None => {
+                let n = native::recvmsg(fd, m, flags);
+                if n >= 0 {
+                    identify::received(&*m);
+                }
+                n
+            }
+            Some(_) if m.is_null() => answer(|| Err(Errno::EFAULT)),
+            Some(s) => answer(|| recv_msg(&s, &mut *m, flags)),
+        }
+    }
+
+    /// sendmsg(2).
+    fn sendmsg(fd: c_int, m: *const msghdr, flags: c_int) -> ssize_t {
+        match table::socket(fd) {
+            None => native::sendmsg(fd, m, flags),
+            Some(_) if m.is_null() => answer(|| Err(Errno::EFAULT)),
+            Some(s) => answer(|| send_msg(&s, &*m, flags)),
+        }
+    }
+
+    /// sendfile(2).
+    fn sendfile(out: c_int, from: c_int, offset: *mut off64_t, n: size_t) -> ssize_t {
+        match table::socket(out) {
+            None => raw!(SYS_sendfile, out, from, offset, n) as ssize_t,
+            Some(s) => answer(|| into_stream(&s, || raw!(SYS_sendfile, out, from, offset, n))),
+        }
+    }
+
+    /// sendfile(2), the large-file name.
+    fn sendfile64(out: c_int, from: c_int, offset: *mut off64_t, n: size_t) -> ssize_t {
+        sendfile(out, from, offset, n)
+    }
+
+    /// splice(2).
+    fn splice(
+        from: c_int, from_at: *mut off64_t, to: c_int, to_at: *mut off64_t, n: size_t, flags: libc::c_uint,
+    ) -> ssize_t {
+        let native = || native::splice(from, from_at, to, to_at, n, flags) as c_long;
+        match (table::socket(from), table::socket(to)) {
+            (None, None) => native() as ssize_t,
+            (_, Some(s)) => answer(|| into_stream(&s, native)),
+            (Some(s), None) if s.is_stream() => answer(|| {
+                stream::settle(&s)?;
+                stream::explain_read(&s, check(native()), n)
+            }),
+            (Some(_), None) => answer(|| Err(Errno::EINVAL)),
+        }
+    }
+
+    /// read(2) as `_FORTIFY_SOURCE` calls it.
+    fn __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t {
+        ends_the_program_if(n > room);
+        read(fd, buf, n)
+    }
+
+    /// recv(2) as `_FORTIFY_SOURCE` calls it.
+    fn __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t {
+        ends_the_program_if(n > room);
+        recv(fd, buf, n, flags)
+    }
+
+    /// recvfrom(2) as `_FORTIFY_SOURCE` calls it.
+    fn __recvfrom_chk(
+        fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int, from: *mut sockaddr, len: *mut socklen_t,
+    ) -> ssize_t {
+        ends_the_program_if(n > room);
+        recvfrom(fd, buf, n, flags, from, len)
+    }
+
+    /// read(2) by glibc's other name.
+    fn __read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+        read(fd, buf, n)
+    }
+
+    /// write(2) by glibc's other name.
+    fn __write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
+        write(fd, buf, n)
+    }
+
+    /// send(2) by glibc's other name.
+    fn __send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t {
+        send(fd, buf, n, flags)
+    }
+}
+

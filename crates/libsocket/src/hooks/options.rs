@@ -1,0 +1,149 @@
+//! getsockopt(2) and setsockopt(2).
+
+use core::ffi::{c_int, c_void};
+use core::ptr;
+
+use libc::socklen_t;
+use sockets::call::{OPTION_MAX, Op, SocketState};
+
+use crate::control::{self, Request};
+use crate::real::{Errno, answer, raw, sys};
+use crate::stream::{self, option_args};
+use crate::table::{self, Socket, flag};
+use crate::hook;
+
+/// Names of `<asm-generic/socket.h>` that the libc crate lacks: the forms with 64-bit time.
+const SO_RCVTIMEO_NEW: c_int = 66;
+const SO_SNDTIMEO_NEW: c_int = 67;
+const SO_TIMESTAMP_NEW: c_int = 63;
+const SO_TIMESTAMPNS_NEW: c_int = 64;
+
+/// Options of SOL_SOCKET that the pair itself carries out: timeouts and the low-water mark govern the
+/// native sleep, the cookie is the pair's.
+fn is_native(level: c_int, name: c_int) -> bool {
+    level == libc::SOL_SOCKET
+        && matches!(
+            name,
+            libc::SO_RCVTIMEO
+                | libc::SO_SNDTIMEO
+                | SO_RCVTIMEO_NEW
+                | SO_SNDTIMEO_NEW
+                | libc::SO_RCVLOWAT
+                | libc::SO_COOKIE
+        )
+}
+
+/// What the library knows without asking.
+fn known(s: &Socket, name: c_int) -> Option<c_int> {
+    Some(match name {
+        libc::SO_TYPE => s.kind(),
+        libc::SO_DOMAIN => c_int::from(s.domain()),
+        libc::SO_PROTOCOL => s.protocol(),
+        _ => return None,
+    })
+}
+
+unsafe fn get(
+    s: &Socket,
+    level: c_int,
+    name: c_int,
+    value: *mut c_void,
+    len: *mut socklen_t,
+) -> Result<usize, Errno> {
+    if len.is_null() || value.is_null() {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: the hook's caller vouches for both pointers.
+    unsafe {
+        let room = usize::try_from(*len as i32).map_err(|_| Errno::EINVAL)?;
+        if is_native(level, name) {
+            return sys!(SYS_getsockopt, s.fd, level, name, value, len);
+        }
+        let give = |bytes: &[u8]| {
+            let n = bytes.len().min(room);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), value.cast(), n);
+            *len = n as socklen_t;
+        };
+        if level == libc::SOL_SOCKET
+            && let Some(v) = known(s, name)
+        {
+            give(&v.to_ne_bytes());
+            return Ok(0);
+        }
+        let asks_for_error = level == libc::SOL_SOCKET && name == libc::SO_ERROR;
+        if asks_for_error && s.is_stream() && s.state() == SocketState::Connecting {
+            stream::settle(s)?;
+        }
+        let mut bytes = [0u8; OPTION_MAX];
+        let args = option_args(level, name, room.min(OPTION_MAX) as c_int);
+        let reply = match control::call(&Request::new(Op::GetOption, s.handle, &[&args]), &mut bytes) {
+            Err(Errno::ENOTCONN) if asks_for_error => {
+                give(&[0; 4]);
+                return Ok(0);
+            }
+            other => other?,
+        };
+        if asks_for_error && s.state() == SocketState::Connecting && bytes[..4] != [0; 4] {
+            table::set_state(s, SocketState::Failed);
+            table::set_flag(s, flag::RESULT_DUE, false);
+        }
+        give(&bytes[..reply.len]);
+        Ok(0)
+    }
+}
+
+unsafe fn set(
+    s: &Socket,
+    level: c_int,
+    name: c_int,
+    value: *const c_void,
+    len: socklen_t,
+) -> Result<usize, Errno> {
+    // SAFETY: the hook's caller vouches for the value.
+    unsafe {
+        if is_native(level, name) {
+            return sys!(SYS_setsockopt, s.fd, level, name, value, len);
+        }
+        if (len as i32) < 0 {
+            return Err(Errno::EINVAL);
+        }
+        if len as usize > OPTION_MAX {
+            return Err(Errno::ENOBUFS);
+        }
+        if value.is_null() && len > 0 {
+            return Err(Errno::EFAULT);
+        }
+        let bytes = match len {
+            0 => &[][..],
+            _ => core::slice::from_raw_parts(value.cast::<u8>(), len as usize),
+        };
+        let args = option_args(level, name, 0);
+        control::order(Op::SetOption, s.handle, &[&args[..8], bytes])?;
+        if level == libc::SOL_SOCKET {
+            match name {
+                libc::SO_TIMESTAMP | SO_TIMESTAMP_NEW => table::set_flag(s, flag::TIMESTAMP_NS, false),
+                libc::SO_TIMESTAMPNS | SO_TIMESTAMPNS_NEW => table::set_flag(s, flag::TIMESTAMP_NS, true),
+                _ => {}
+            }
+        }
+        Ok(0)
+    }
+}
+
+hook! {
+    /// getsockopt(2).
+    fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, len: *mut socklen_t) -> c_int {
+        match table::current(fd) {
+            None => raw!(SYS_getsockopt, fd, level, name, value, len) as c_int,
+            Some(s) => answer(|| get(&s, level, name, value, len)) as c_int,
+        }
+    }
+
+    /// setsockopt(2).
+    fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> c_int {
+        match table::current(fd) {
+            None => raw!(SYS_setsockopt, fd, level, name, value, len) as c_int,
+            Some(s) => answer(|| set(&s, level, name, value, len)) as c_int,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! syscall(2): libraries such as libuv make some of their calls by number.
+
+use core::ffi::{c_int, c_long, c_uint};
+
+use crate::hook;
+use crate::hooks::{data, descriptors, ioctls, mmsg, options, socket};
+use crate::real::{as_libc, trap};
+
+/// Numbers of calls that x86-64 has and aarch64 has not.
+#[cfg(target_arch = "x86_64")]
+use libc::{SYS_accept, SYS_dup2};
+#[cfg(target_arch = "aarch64")]
+use libc::SYS_accept;
+#[cfg(target_arch = "aarch64")]
+const SYS_dup2: c_long = -1;
+
+hook! {
+    /// syscall(2). (Seven arguments: a variadic call passes them the same way, and those that were not
+    /// given are not read by the kernel.)
+    fn syscall(
+        number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long,
+    ) -> c_long {
+        let (fd, size) = (a as c_int, c as usize);
+        match number {
+            libc::SYS_close => descriptors::close(fd) as c_long,
+            libc::SYS_close_range => descriptors::close_range(a as c_uint, b as c_uint, c as c_int) as c_long,
+            libc::SYS_dup => descriptors::dup(fd) as c_long,
+            libc::SYS_dup3 => descriptors::dup3(fd, b as c_int, c as c_int) as c_long,
+            SYS_dup2 => descriptors::dup2(fd, b as c_int) as c_long,
+            libc::SYS_fcntl => descriptors::fcntl(fd, b as c_int, c as *mut _) as c_long,
+            libc::SYS_ioctl => ioctls::ioctl(fd, b as _, c as *mut _) as c_long,
+            libc::SYS_read => data::read(fd, b as *mut _, size) as c_long,
+            libc::SYS_write => data::write(fd, b as *const _, size) as c_long,
+            libc::SYS_readv => data::readv(fd, b as *const _, c as c_int) as c_long,
+            libc::SYS_writev => data::writev(fd, b as *const _, c as c_int) as c_long,
+            libc::SYS_sendfile => data::sendfile(fd, b as c_int, c as *mut _, d as usize) as c_long,
+            libc::SYS_splice => {
+                data::splice(fd, b as *mut _, c as c_int, d as *mut _, e as usize, f as c_uint) as c_long
+            }
+            libc::SYS_recvfrom => {
+                data::recvfrom(fd, b as *mut _, size, d as c_int, e as *mut _, f as *mut _) as c_long
+            }
+            libc::SYS_sendto => data::sendto(fd, b as *const _, size, d as c_int, e as *const _, f as _) as c_long,
+            libc::SYS_recvmsg => data::recvmsg(fd, b as *mut _, c as c_int) as c_long,
+            libc::SYS_sendmsg => data::sendmsg(fd, b as *const _, c as c_int) as c_long,
+            libc::SYS_recvmmsg => mmsg::recvmmsg(fd, b as *mut _, c as c_uint, d as c_int, e as *mut _) as c_long,
+            libc::SYS_sendmmsg => mmsg::sendmmsg(fd, b as *mut _, c as c_uint, d as c_int) as c_long,
+            libc::SYS_socket => socket::socket(fd, b as c_int, c as c_int) as c_long,
+            libc::SYS_socketpair => socket::socketpair(fd, b as c_int, c as c_int, d as *mut _) as c_long,
+            libc::SYS_bind => socket::bind(fd, b as *const _, c as _) as c_long,
+            libc::SYS_connect => socket::connect(fd, b as *const _, c as _) as c_long,
+            libc::SYS_listen => socket::listen(fd, b as c_int) as c_long,
+            SYS_accept => socket::accept(fd, b as *mut _, c as *mut _) as c_long,
+            libc::SYS_accept4 => socket::accept4(fd, b as *mut _, c as *mut _, d as c_int) as c_long,
+            libc::SYS_shutdown => socket::shutdown(fd, b as c_int) as c_long,
+            libc::SYS_getsockname => socket::getsockname(fd, b as *mut _, c as *mut _) as c_long,
+            libc::SYS_getpeername => socket::getpeername(fd, b as *mut _, c as *mut _) as c_long,
+            libc::SYS_getsockopt => {
+                options::getsockopt(fd, b as c_int, c as c_int, d as *mut _, e as *mut _) as c_long
+            }
+            libc::SYS_setsockopt => {
+                options::setsockopt(fd, b as c_int, c as c_int, d as *const _, e as _) as c_long
+            }
+            _ => as_libc(trap(number, [a, b, c, d, e, f].map(|x| x as usize))),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Which descriptor numbers are ours: a fixed table indexed by descriptor number, of which
+//! untouched pages cost nothing. The look-up of a number that is not ours is one load.
+//!
+//! An entry is a cache. The truth about a socket is the daemon's; the truth about a number is the
+//! kernel's: `SO_COOKIE` tells whether it is still the same object, and is asked before every control
+//! call, since libc closes descriptors by calls that pass no hook (`fclose`, `posix_spawn`).
+
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use sockets::addr::{AF_INET, AF_INET6};
+use sockets::call::{SocketInfo, SocketState};
+
+use crate::real;
+
+/// Descriptor numbers from here on are never ours; `socket()` answers EMFILE there.
+pub const SIZE: usize = 65_536;
+
+const TAG_MASK: u64 = 3;
+const TAG_SOCKET: u64 = 1;
+const TAG_PRIVATE: u64 = 2;
+const V6: u64 = 1 << 2;
+const KIND_SHIFT: u32 = 4;
+const PROTOCOL_SHIFT: u32 = 8;
+const STATE_SHIFT: u32 = 24;
+const STATE_MASK: u64 = 7 << STATE_SHIFT;
+
+/// Bits of an entry that the library keeps for itself.
+pub mod flag {
+    /// connect() has answered EINPROGRESS; the next one answers the result.
+    pub const RESULT_DUE: u64 = 1 << 32;
+    /// SO_TIMESTAMPNS was the last of the two timestamp options.
+    pub const TIMESTAMP_NS: u64 = 1 << 33;
+    /// The reason for the end of the stream has been asked for and told.
+    pub const END_TOLD: u64 = 1 << 34;
+}
+
+struct Entry {
+    meta: AtomicU64,
+    handle: AtomicU64,
+    key: AtomicU64,
+    cookie: AtomicU64,
+}
+
+#[allow(clippy::declare_interior_mutable_const)]
+const EMPTY: Entry =
+    Entry { meta: AtomicU64::new(0), handle: AtomicU64::new(0), key: AtomicU64::new(0), cookie: AtomicU64::new(0) };
+static TABLE: [Entry; SIZE] = [EMPTY; SIZE];
+/// One more than the highest number at which a socket ever was.
+static HIGH: AtomicU32 = AtomicU32::new(0);
+
+/// A copy of one entry, with the number it was found at.
+#[derive(Clone, Copy, Debug)]
+pub struct Socket {
+    pub fd: c_int,
+    pub handle: u64,
+    pub key: u64,
+    pub cookie: u64,
+    meta: u64,
+}
+
+impl Socket {
+    pub fn is_v6(&self) -> bool {
+        self.meta & V6 != 0
+    }
+
+    pub fn domain(&self) -> u16 {
+        if self.is_v6() { AF_INET6 } else { AF_INET }
+    }
+
+    /// SOCK_STREAM, SOCK_DGRAM or SOCK_RAW.
+    pub fn kind(&self) -> c_int {
+        (self.meta >> KIND_SHIFT & 7) as c_int
+    }
+
+    pub fn is_stream(&self) -> bool {
+        self.kind() == libc::SOCK_STREAM
+    }
+
+    pub fn protocol(&self) -> c_int {
+        (self.meta >> PROTOCOL_SHIFT & 0xffff) as c_int
+    }
+
+    pub fn state(&self) -> SocketState {
+        SocketState::from_u16(((self.meta & STATE_MASK) >> STATE_SHIFT) as u16).unwrap_or_default()
+    }
+
+    pub fn has(&self, flag: u64) -> bool {
+        self.meta & flag != 0
+    }
+
+    /// Whether the number still means the object that was entered.
+    pub fn is_current(&self) -> bool {
+        real::native_option::<u64>(self.fd, libc::SOL_SOCKET, libc::SO_COOKIE) == Ok(self.cookie)
+    }
+}
+
+#[inline]
+fn entry(fd: c_int) -> Option<&'static Entry> {
+    TABLE.get(fd as u32 as usize)
+}
+
+/// The socket at this number; the fast path of every hook.
+#[inline]
+pub fn socket(fd: c_int) -> Option<Socket> {
+    let e = entry(fd)?;
+    let meta = e.meta.load(Ordering::Acquire);
+    if meta & TAG_MASK != TAG_SOCKET {
+        return None;
+    }
+    Some(Socket {
+        fd,
+        handle: e.handle.load(Ordering::Relaxed),
+        key: e.key.load(Ordering::Relaxed),
+        cookie: e.cookie.load(Ordering::Relaxed),
+        meta,
+    })
+}
+
+/// As [`socket`], sure that the number has not been recycled behind our back; a stale entry goes.
+pub fn current(fd: c_int) -> Option<Socket> {
+    let s = socket(fd)?;
+    if s.is_current() {
+        return Some(s);
+    }
+    clear(fd);
+    None
+}
+
+/// Whether the number is a control connection of the library's own.
+#[inline]
+pub fn is_private(fd: c_int) -> bool {
+    entry(fd).is_some_and(|e| e.meta.load(Ordering::Acquire) & TAG_MASK == TAG_PRIVATE)
+}
+
+/// At and above this number there is no socket.
+pub fn high() -> c_int {
+    HIGH.load(Ordering::Acquire) as c_int
+}
+
+/// False when the number lies beyond the table.
+pub fn insert(fd: c_int, info: &SocketInfo) -> bool {
+    let meta = TAG_SOCKET
+        | if info.domain == AF_INET6 { V6 } else { 0 }
+        | u64::from(info.kind & 7) << KIND_SHIFT
+        | u64::from(info.protocol) << PROTOCOL_SHIFT
+        | (info.state as u64) << STATE_SHIFT;
+    put(fd, &Socket { fd, handle: info.handle, key: info.key, cookie: info.cookie, meta })
+}
+
+/// Enters a copy of what is known under another number (dup(2)).
+pub fn put(fd: c_int, s: &Socket) -> bool {
+    let Some(e) = entry(fd) else { return false };
+    HIGH.fetch_max(fd as u32 + 1, Ordering::AcqRel);
+    e.meta.store(0, Ordering::Release);
+    e.handle.store(s.handle, Ordering::Relaxed);
+    e.key.store(s.key, Ordering::Relaxed);
+    e.cookie.store(s.cookie, Ordering::Relaxed);
+    e.meta.store(s.meta, Ordering::Release);
+    true
+}
+
+pub fn insert_private(fd: c_int) -> bool {
+    let Some(e) = entry(fd) else { return false };
+    e.meta.store(TAG_PRIVATE, Ordering::Release);
+    true
+}
+
+pub fn clear(fd: c_int) {
+    if let Some(e) = entry(fd)
+        && e.meta.load(Ordering::Relaxed) != 0
+    {
+        e.meta.store(0, Ordering::Release);
+    }
+}
+
+pub fn set_state(s: &Socket, state: SocketState) {
+    update(s, |meta| meta & !STATE_MASK | (state as u64) << STATE_SHIFT);
+}
+
+pub fn set_flag(s: &Socket, flag: u64, on: bool) {
+    update(s, |meta| if on { meta | flag } else { meta & !flag });
+}
+
+fn update(s: &Socket, change: impl Fn(u64) -> u64) {
+    let Some(e) = entry(s.fd) else { return };
+    if e.handle.load(Ordering::Relaxed) != s.handle {
+        return;
+    }
+    let _ = e.meta.fetch_update(Ordering::AcqRel, Ordering::Acquire, |meta| {
+        (meta & TAG_MASK == TAG_SOCKET).then(|| change(meta))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_keeps_what_it_was_given_and_goes_when_cleared() {
+        let info = SocketInfo {
+            handle: 1,
+            key: 2,
+            cookie: 3,
+            domain: AF_INET6,
+            kind: 2,
+            protocol: 17,
+            state: SocketState::Fresh,
+        };
+        let fd = 60_000;
+        assert!(insert(fd, &info));
+        let s = socket(fd).expect("entered above");
+        assert!((s.handle, s.key, s.cookie) == (1, 2, 3) && s.is_v6() && !s.is_stream());
+        assert_eq!((s.kind(), s.protocol(), s.state()), (2, 17, SocketState::Fresh));
+        set_state(&s, SocketState::Connected);
+        set_flag(&s, flag::RESULT_DUE, true);
+        let s = socket(fd).expect("still there");
+        assert!(s.state() == SocketState::Connected && s.has(flag::RESULT_DUE) && s.protocol() == 17);
+        clear(fd);
+        assert!(socket(fd).is_none());
+    }
+
+    #[test]
+    fn numbers_outside_the_table_are_not_ours() {
+        assert!(socket(-1).is_none() && socket(SIZE as c_int).is_none());
+        assert!(!insert(SIZE as c_int, &SocketInfo::default()));
+    }
+
+    #[test]
+    fn an_update_for_a_socket_that_has_left_the_number_does_nothing() {
+        let fd = 60_001;
+        insert(fd, &SocketInfo { handle: 1, ..Default::default() });
+        let old = socket(fd).expect("entered above");
+        insert(fd, &SocketInfo { handle: 2, ..Default::default() });
+        set_state(&old, SocketState::Listening);
+        assert_eq!(socket(fd).map(|s| s.state()), Some(SocketState::Fresh));
+        clear(fd);
+    }
+}

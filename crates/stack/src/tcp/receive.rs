@@ -1,0 +1,245 @@
+//! A segment arrives on a synchronised connection (RFC 9293 §3.10.7.4, with RFC 5961 and RFC 7323).
+
+use errno::Errno;
+use wire::tcp::TcpFlags;
+
+use super::connection::{Connection, Disposition, Phase, Timestamps};
+use super::endpoint::Flow;
+use super::segment::{Env, Segment};
+use crate::socket::Events;
+
+impl Connection {
+    /// Checks the segment and lets it change the connection. What is to be sent in answer goes out
+    /// with the next flush; events are added to `flow`.
+    pub fn on_segment(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>, segment: &Segment<'_>) -> Disposition {
+        if let Some(d) = self.check_timestamp(env, flow, segment) {
+            return d;
+        }
+        if let Some(d) = self.check_sequence(env, flow, segment) {
+            return d;
+        }
+        // RFC 9293 §3.10.7.4, third: security is not done. Second, RST: RFC 5961 §3.2.
+        if segment.has(TcpFlags::RST) {
+            if segment.seq() == self.rcv_nxt {
+                let error = if self.phase == Phase::CloseWait { Errno::EPIPE } else { Errno::ECONNRESET };
+                return match self.phase {
+                    Phase::Closing | Phase::LastAck => Disposition::Closed,
+                    _ => Disposition::Failed(error),
+                };
+            }
+            env.counters.bad_resets += 1;
+            flow.challenge_ack(env, self);
+            return Disposition::Keep;
+        }
+        // Fourth, SYN: RFC 5961 §4.2.
+        if segment.has(TcpFlags::SYN) {
+            flow.challenge_ack(env, self);
+            return Disposition::Keep;
+        }
+        // Fifth: no ACK, no service.
+        if !segment.has(TcpFlags::ACK) {
+            return Disposition::Keep;
+        }
+        self.last_received = env.now;
+        self.keepalive_from(env.now, flow.options);
+        if let Some(ts) = &mut self.timestamps
+            && let Some((value, _)) = segment.options.timestamps
+            && segment.seq().le(self.last_ack_sent)
+        {
+            // RFC 7323 §4.3 (2)
+            ts.recent = value;
+            ts.recent_at = env.now;
+        }
+        if let Some(d) = self.on_ack(env, flow, segment) {
+            return d;
+        }
+        self.on_text(env, flow, segment)
+    }
+
+    /// PAWS (RFC 7323 §5.3 R1), and §3.2: a segment must carry the option once it was agreed upon.
+    fn check_timestamp(
+        &mut self,
+        env: &mut Env<'_>,
+        _flow: &mut Flow<'_>,
+        segment: &Segment<'_>,
+    ) -> Option<Disposition> {
+        let ts = self.timestamps?;
+        if segment.has(TcpFlags::RST) {
+            return None;
+        }
+        let Some((value, _)) = segment.options.timestamps else {
+            env.counters.missing_timestamp += 1;
+            return Some(Disposition::Keep);
+        };
+        let older = (value.wrapping_sub(ts.recent) as i32) < 0;
+        if older && env.now.since(ts.recent_at) < Timestamps::RECENT_VALID {
+            env.counters.paws_dropped += 1;
+            self.ack_now = true;
+            return Some(Disposition::Keep);
+        }
+        None
+    }
+
+    /// First check: the segment must touch the window (RFC 9293 §3.10.7.4, table 6).
+    fn check_sequence(
+        &mut self,
+        env: &mut Env<'_>,
+        flow: &mut Flow<'_>,
+        segment: &Segment<'_>,
+    ) -> Option<Disposition> {
+        let window = self.window_left();
+        let (seq, len) = (segment.seq(), segment.seq_len());
+        let inside = |s: wire::tcp::SeqNr| s.ge(self.rcv_nxt) && s.lt(self.rcv_nxt + window);
+        let acceptable = match (len, window) {
+            (0, 0) => seq == self.rcv_nxt,
+            (0, _) => inside(seq) || seq == self.rcv_nxt,
+            (_, 0) => false,
+            (_, _) => inside(seq) || inside(seq + (len - 1)),
+        };
+        // A segment that holds our whole window and more has both ends outside.
+        let spans = window > 0 && seq.le(self.rcv_nxt) && segment.end().gt(self.rcv_nxt);
+        if acceptable || spans {
+            return None;
+        }
+        if segment.has(TcpFlags::RST) {
+            env.counters.bad_resets += 1;
+            return Some(Disposition::Keep);
+        }
+        if segment.has(TcpFlags::SYN) {
+            flow.challenge_ack(env, self); // RFC 5961 §4.2
+            return Some(Disposition::Keep);
+        }
+        if segment.end().le(self.rcv_nxt) {
+            if len > 0 {
+                env.counters.received_duplicate += 1;
+                self.dsack = Some((seq, seq + segment.payload.len() as u32));
+            }
+            // Its acknowledgement may still be news: RFC 9293 §3.10.7.4 "should be processed" for
+            // a zero window; on_ack checks it by itself.
+            if segment.has(TcpFlags::ACK)
+                && let Some(d) = self.on_ack(env, flow, segment)
+            {
+                return Some(d);
+            }
+        } else {
+            env.counters.received_after_window += 1;
+            // With a closed window the ACK and window fields still count (RFC 9293 §3.8.6).
+            if window == 0
+                && seq == self.rcv_nxt
+                && segment.has(TcpFlags::ACK)
+                && let Some(d) = self.on_ack(env, flow, segment)
+            {
+                return Some(d);
+            }
+        }
+        self.ack_now = true;
+        Some(Disposition::Keep)
+    }
+
+    /// Seventh and eighth: the payload and the FIN.
+    fn on_text(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>, segment: &Segment<'_>) -> Disposition {
+        let window = self.window_left() as usize;
+        let mut payload = segment.payload;
+        let mut seq = segment.seq();
+        let mut fin = segment.has(TcpFlags::FIN);
+        if self.phase.receive_closed() {
+            // The peer has closed: its text is at an end (§3.10.7.4, seventh, CLOSE-WAIT).
+            if segment.seq_len() > 0 {
+                self.ack_now = true;
+            }
+            return Disposition::Keep;
+        }
+        // Trim to the window.
+        let early = self.rcv_nxt.diff(seq).max(0) as usize;
+        if early > 0 {
+            let cut = early.min(payload.len());
+            if cut > 0 {
+                self.dsack = Some((seq, seq + cut as u32));
+            }
+            payload = &payload[cut..];
+            seq = seq + cut as u32;
+            self.ack_now |= segment.seq_len() > 0;
+        }
+        let offset = seq.diff(self.rcv_nxt).max(0) as usize;
+        let room = window.saturating_sub(offset);
+        if payload.len() > room {
+            payload = &payload[..room];
+            fin = false;
+            self.ack_now = true;
+        }
+        if payload.is_empty() && !fin {
+            return Disposition::Keep;
+        }
+        if !payload.is_empty() && !self.held {
+            // RFC 1122 §4.2.2.13: nobody will ever read this.
+            env.counters.received_after_close += 1;
+            flow.reset(env, self);
+            return Disposition::Failed(Errno::ECONNRESET);
+        }
+        if fin {
+            self.fin_at = Some(seq + payload.len() as u32);
+        }
+        self.rcv_mss = self.rcv_mss.max((payload.len() as u32).min(self.mss.max(536)));
+        if offset > 0 {
+            self.place_ahead(env, offset, payload);
+            self.ack_now = true; // RFC 5681 §4.2
+        } else if !payload.is_empty() {
+            self.take_in_order(env, flow, payload);
+        }
+        if self.fin_at == Some(self.rcv_nxt) {
+            return self.on_fin(env, flow);
+        }
+        Disposition::Keep
+    }
+
+    fn place_ahead(&mut self, env: &mut Env<'_>, offset: usize, payload: &[u8]) {
+        if payload.is_empty() {
+            return;
+        }
+        let range = offset as u32..(offset + payload.len()) as u32;
+        let end = self.ahead.end() as usize;
+        if self.ahead.insert(range) {
+            env.counters.received_out_of_order += 1;
+            self.rx.place(env.pool, offset, payload, end);
+        } else {
+            env.counters.out_of_order_dropped += 1;
+        }
+    }
+
+    fn take_in_order(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>, payload: &[u8]) {
+        let had_gap = !self.ahead.is_empty();
+        self.rx.place(env.pool, 0, payload, self.ahead.end() as usize);
+        let n = payload.len() as u32;
+        let total = n + self.ahead.advance(n);
+        self.rx.advance(total as usize);
+        self.rcv_nxt = self.rcv_nxt + total;
+        env.counters.received_bytes += u64::from(total);
+        flow.events(Events::READABLE);
+        self.unacked_in += total;
+        if had_gap || flow.options.quick_ack || self.unacked_in >= 2 * self.rcv_mss {
+            // RFC 5681 §4.2: at once when it fills a gap, and at least for every second segment.
+            self.ack_now = true;
+        } else if self.clocks.delayed_ack == crate::time::Instant::FAR {
+            self.clocks.delayed_ack = env.now + env.settings.delayed_ack;
+        }
+    }
+
+    /// Eighth: the peer's FIN is next in line.
+    fn on_fin(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>) -> Disposition {
+        self.rcv_nxt = self.rcv_nxt + 1;
+        self.fin_at = None;
+        self.ack_now = true;
+        flow.events(Events::PEER_CLOSED);
+        self.clocks.keepalive = crate::time::Instant::FAR;
+        match self.phase {
+            Phase::Established => self.phase = Phase::CloseWait,
+            Phase::FinWait1 => self.phase = Phase::Closing,
+            Phase::FinWait2 => {
+                flow.acknowledge(env, self);
+                return Disposition::TimeWait;
+            }
+            Phase::CloseWait | Phase::Closing | Phase::LastAck => {}
+        }
+        Disposition::Keep
+    }
+}

@@ -1,0 +1,162 @@
+//! Flow control.
+
+use crate::harness::*;
+use stack::{Events, SockOpt};
+
+/// RFC 9293 §3.8.6: no more is sent than the peer's window holds.
+#[test]
+fn the_peers_window_is_never_exceeded() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { window: 2500, ..Offer::PLAIN });
+    w.write(id, &[1; 9000]);
+    assert_eq!(w.drain().iter().map(|s| s.data.len()).sum::<usize>(), 2000, "the rest is under a segment (SWS)");
+}
+
+/// RFC 9293 §3.8.6.1: a closed window is probed with backing-off intervals, for ever.
+#[test]
+fn a_closed_window_is_probed() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { window: 1000, ..Offer::PLAIN });
+    w.write(id, &[1; 3000]);
+    w.drain();
+    w.host_nxt = w.host_nxt.wrapping_add(1000);
+    let mut closed = w.seg(ACK);
+    closed.window = 0;
+    w.receive(&closed);
+    for _ in 0..40 {
+        w.advance(130_000);
+        let probes = w.drain();
+        assert!(!probes.is_empty(), "the probing stopped");
+        assert!(probes.iter().all(|s| s.data.len() <= 1));
+        w.receive(&closed);
+    }
+    assert!(!w.events(id).contains(Events::FAILED));
+}
+
+/// RFC 9293 §3.8.6.1: when the window opens, sending goes on at once.
+#[test]
+fn an_opened_window_lets_data_flow() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { window: 1000, ..Offer::PLAIN });
+    w.write(id, &[1; 3000]);
+    w.drain();
+    w.host_nxt = w.host_nxt.wrapping_add(1000);
+    let mut s = w.seg(ACK);
+    s.window = 0;
+    w.receive(&s);
+    w.drain();
+    s.window = 5000;
+    w.receive(&s);
+    assert_eq!(w.drain().iter().map(|s| s.data.len()).sum::<usize>(), 2000);
+}
+
+/// RFC 9293 §3.8.3: unanswered window probes end the connection.
+#[test]
+fn a_dead_peer_with_a_closed_window_is_given_up() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { window: 1000, ..Offer::PLAIN });
+    w.write(id, &[1; 3000]);
+    w.host_nxt = w.host_nxt.wrapping_add(1000);
+    let mut s = w.seg(ACK);
+    s.window = 0;
+    w.receive(&s);
+    w.advance(3_000_000);
+    assert!(w.events(id).contains(Events::FAILED));
+}
+
+/// RFC 9293 §3.10.7.4: an old segment does not bring an old window back.
+#[test]
+fn an_old_segment_does_not_change_the_window() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { window: 60_000, ..Offer::PLAIN });
+    let mut old = w.seg(ACK);
+    old.window = 100;
+    w.receive_data(b"new");
+    w.receive_data(b"newer");
+    w.receive(&old);
+    w.write(id, &[1; 5000]);
+    assert_eq!(w.drain().iter().map(|s| s.data.len()).sum::<usize>(), 5000);
+}
+
+/// RFC 9293 §3.8.6: the advertised window shrinks by what waits to be read, its right edge never moves back.
+#[test]
+fn the_right_edge_of_our_window_never_moves_back() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    let mut edge = 0u32;
+    for i in 0..40 {
+        w.receive_data(&[1; 1000]);
+        if i % 7 == 0 {
+            w.read(id);
+        }
+        for s in w.drain() {
+            let right = s.ack.wrapping_add(s.window.into()).wrapping_sub(PEER_ISS);
+            assert!(right >= edge, "{right} after {edge}");
+            edge = right;
+        }
+    }
+}
+
+/// RFC 9293 §3.10.7.4, first: data beyond our window is not taken.
+#[test]
+fn data_beyond_our_window_is_not_taken() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    let mut s = w.seg(ACK);
+    s.seq = w.peer_nxt.wrapping_add(70_000);
+    s.data = b"far".to_vec();
+    w.receive(&s);
+    assert_eq!(w.expect_flags(ACK).ack, w.peer_nxt);
+    assert_eq!(w.read(id), b"");
+}
+
+/// RFC 9293 §3.8.6.2.2 (receiver SWS): a read of a few bytes does not open the window; a larger one does.
+#[test]
+fn the_window_opens_only_by_worthwhile_steps() {
+    let mut w = Wire::new();
+    let id = w.socket();
+    let now = w.now;
+    w.stack.set_option(now, id, SockOpt::RcvBuf(4000)).expect("an option of TCP");
+    assert!(w.stack.connect(now, id, Some(Wire::peer_addr())).is_err());
+    w.run();
+    let syn = w.expect_flags(SYN);
+    w.port = syn.src_port;
+    w.host_nxt = syn.seq.wrapping_add(1);
+    let mut synack = w.seg(SYN | ACK);
+    synack.options = Offer::PLAIN.options();
+    w.peer_nxt = w.peer_nxt.wrapping_add(1);
+    w.receive(&synack);
+    for _ in 0..8 {
+        w.receive_data(&[1; 1000]);
+    }
+    w.advance(500);
+    assert_eq!(w.drain().last().expect("acknowledged").window, 0);
+    w.stack.received(w.now, id, 10);
+    w.run();
+    w.expect_nothing();
+    w.stack.received(w.now, id, 4000);
+    w.run();
+    assert!(w.expect_flags(ACK).window >= 4000);
+}
+
+/// RFC 9293 §3.10.7.4: with a closed window a segment's acknowledgement still counts.
+#[test]
+fn acknowledgements_count_while_our_window_is_closed() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { window: 60_000, ..Offer::PLAIN });
+    let now = w.now;
+    w.stack.set_option(now, id, SockOpt::RcvBuf(2048)).expect("an option of TCP");
+    for _ in 0..70 {
+        w.receive_data(&[1; 1000]);
+    }
+    // The window is closed where the host says so; what went beyond it was not taken.
+    w.peer_nxt = w.drain().last().expect("acknowledged").ack;
+    w.write(id, b"hello");
+    w.host_nxt = w.host_nxt.wrapping_add(5);
+    let mut s = w.seg(ACK);
+    s.data = b"no room".to_vec();
+    w.receive(&s);
+    let before = w.counter("retransmit time-outs");
+    w.advance(2_000);
+    assert_eq!(w.counter("retransmit time-outs"), before);
+}

@@ -1,0 +1,3 @@
+//! End to end: real programs on one side, the Linux kernel's stack on the other.
+
+mod clients;
