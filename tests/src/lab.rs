@@ -67,7 +67,7 @@ impl Lab {
         home.args(["-Urnm", "sh", "-c", "ip link set lo up && echo ready && exec cat"]);
         let mut home = Running::start(home);
         home.wait_for("ready");
-        let mut peer = entering(home.pid());
+        let mut peer = entering(home.pid(), &dir);
         peer.args(["unshare", "-n", "sh", "-c", "ip link set lo up && echo ready && exec cat"]);
         let mut peer = Running::start(peer);
         peer.wait_for("ready");
@@ -90,7 +90,7 @@ impl Lab {
         let mut command = self.home_command("io-pkt-v6-hc");
         command.arg("-f").args(args);
         let mut daemon = Running::start(command);
-        daemon.wait_for("serving");
+        daemon.wait_for("serves");
         self.daemon = Some(daemon);
     }
 
@@ -108,7 +108,7 @@ impl Lab {
 
     /// A command in the daemon's namespaces with our commands first in PATH.
     pub fn home_command(&self, program: &str) -> Command {
-        let mut command = entering(self.home.pid());
+        let mut command = entering(self.home.pid(), &self.dir);
         self.environment(&mut command);
         command.arg(program);
         command
@@ -167,7 +167,7 @@ impl Lab {
     }
 
     fn on_peer(&self, args: &[&str]) -> Command {
-        let mut command = entering(self.peer.pid());
+        let mut command = entering(self.peer.pid(), &self.dir);
         command.current_dir(&self.dir).args(args);
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
@@ -218,9 +218,11 @@ impl Drop for Lab {
     }
 }
 
-fn entering(pid: u32) -> Command {
+fn entering(pid: u32, dir: &Path) -> Command {
     let mut command = Command::new("nsenter");
-    command.args(["--preserve-credentials", "-U", "-n", "-m", "-t", &pid.to_string(), "--"]);
+    command.args(["--preserve-credentials", "-U", "-n", "-m", "-t", &pid.to_string()]);
+    // Entering a mount namespace would leave us at its root.
+    command.arg(format!("--wd={}", dir.display())).arg("--");
     command
 }
 

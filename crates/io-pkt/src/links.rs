@@ -198,8 +198,14 @@ impl Links {
         self.port_of(id).map(|p| p.device.description().to_owned())
     }
 
-    pub fn mtu_max(&mut self, id: LinkId) -> Option<u32> {
-        self.port_of(id).map(|p| p.device.mtu_max())
+    /// Asks the driver before the engine is told. `Ok` for a link without one.
+    pub fn set_mtu(&mut self, id: LinkId, mtu: u32) -> Result<(), Errno> {
+        self.port_of(id).map_or(Ok(()), |p| p.device.set_mtu(mtu))
+    }
+
+    /// As `set_mtu`.
+    pub fn set_mac(&mut self, id: LinkId, mac: [u8; 6]) -> Result<(), Errno> {
+        self.port_of(id).map_or(Ok(()), |p| p.device.set_mac(mac))
     }
 
     /// Begins a capture.
@@ -328,8 +334,8 @@ impl Links {
                     let macs: Vec<[u8; 6]> = macs.iter().map(|m| m.0).collect();
                     port.device.multicast(&macs)
                 }
-                LinkRequestKind::Mtu(mtu) => port.device.set_mtu(*mtu),
-                LinkRequestKind::Mac(mac) => port.device.set_mac(mac.0),
+                // The driver was asked before the engine.
+                LinkRequestKind::Mtu(_) | LinkRequestKind::Mac(_) => Ok(()),
             };
             match done {
                 Ok(()) => port.flags = flags,

@@ -80,6 +80,27 @@ pub fn settle(s: &Socket) -> Result<SocketState, Errno> {
     Ok(state)
 }
 
+/// As [`settle`], but a pair that bears no trace of use is taken to be fresh without asking: nothing is
+/// queued, and its send buffer is still at the kernel's minimum.
+fn state_before_use(s: &Socket) -> Result<SocketState, Errno> {
+    const UNUSED_BUFFER_MAX: c_int = 8192;
+    if s.state() == SocketState::Fresh
+        && real::native_option::<c_int>(s.fd, libc::SOL_SOCKET, libc::SO_SNDBUF)? <= UNUSED_BUFFER_MAX
+        && queued(s)? == 0
+    {
+        return Ok(SocketState::Fresh);
+    }
+    settle(s)
+}
+
+/// SIOCOUTQ of the pair: 0 exactly when nothing is unread.
+fn queued(s: &Socket) -> Result<c_int, Errno> {
+    let mut n: c_int = 0;
+    // SAFETY: the kernel writes one int (unix(7)).
+    unsafe { sys!(SYS_ioctl, s.fd, libc::TIOCOUTQ, &mut n as *mut c_int)? };
+    Ok(n)
+}
+
 fn connected(s: &Socket) {
     table::set_state(s, SocketState::Connected);
     // SO_SNDBUFFORCE passes net.core.wmem_max, for those who may (socket(7)).
@@ -90,13 +111,11 @@ fn connected(s: &Socket) {
 
 /// [`CONNECT_FILLERS`], so that POLLOUT is off until the daemon reads them; none if they are there already.
 fn fill(s: &Socket) -> Result<(), Errno> {
-    let mut queued: c_int = 0;
-    // SAFETY: the kernel writes one int (unix(7), SIOCOUTQ), and reads one byte of a constant.
+    if queued(s)? != 0 {
+        return Ok(());
+    }
+    // SAFETY: one byte of a constant.
     unsafe {
-        sys!(SYS_ioctl, s.fd, libc::TIOCOUTQ, &mut queued as *mut c_int)?;
-        if queued != 0 {
-            return Ok(());
-        }
         for _ in 0..CONNECT_FILLERS {
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
             sys!(SYS_sendto, s.fd, c"".as_ptr(), 1, flags, 0, 0).map_err(lost)?;
@@ -113,7 +132,7 @@ fn lost(e: Errno) -> Errno {
 /// connect(2) on a stream socket.
 pub fn connect(s: &Socket, peer: &WireAddr) -> Result<usize, Errno> {
     let first = !s.has(flag::RESULT_DUE);
-    match settle(s)? {
+    match state_before_use(s)? {
         SocketState::Connected if first => return Err(Errno::EISCONN),
         SocketState::Connected => {
             table::set_flag(s, flag::RESULT_DUE, false);
@@ -234,7 +253,7 @@ fn reopen(s: &Socket) -> Result<(), Errno> {
 
 /// listen(2).
 pub fn listen(s: &Socket, backlog: c_int) -> Result<usize, Errno> {
-    match settle(s)? {
+    match state_before_use(s)? {
         SocketState::Connected | SocketState::Connecting => return Err(Errno::EINVAL),
         SocketState::Failed => {
             reopen(s)?;

@@ -229,9 +229,10 @@ def serve(op, handle, body, fds):
         s.real.bind(unwire(body))
     elif op == CONNECT:
         if s.kind == socket.SOCK_STREAM:
-            s.connect(unwire(body))
+            assert struct.unpack("=I", body[28:])[0] == 2, "fillers"
+            s.connect(unwire(body[:28]))
             raise OSError(errno.EINPROGRESS, "")
-        s.real.connect(unwire(body))
+        s.real.connect(unwire(body[:28]))
     elif op == LISTEN:
         s.real.listen(struct.unpack("=i", body)[0])
         if s.state != LISTENING:

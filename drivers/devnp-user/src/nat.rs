@@ -88,10 +88,10 @@ struct Glue {
     host: Host,
     crossing: Arc<Crossing>,
     polls: RefCell<Vec<libc::pollfd>>,
-    timers: RefCell<Vec<Box<Timer>>>,
+    /// By number; libslirp knows a timer by its number, counted from one, in place of an address.
+    timers: RefCell<Vec<Option<Timer>>>,
 }
 
-/// A timer of libslirp's, which knows it by its address.
 struct Timer {
     id: c_int,
     cb_opaque: *mut c_void,
@@ -202,7 +202,7 @@ impl Slirp {
 
     /// Polls until something happens, `timeout` milliseconds pass, or a timer expires.
     fn sleep(&self, timeout: u32) -> c_int {
-        let next = self.glue.timers.borrow().iter().filter_map(|t| t.expires.get()).min();
+        let next = self.glue.timers.borrow().iter().flatten().filter_map(|t| t.expires.get()).min();
         let until_next = next.map(|at| u32::try_from((at - now_ms()).max(0)).unwrap_or(u32::MAX));
         let timeout = timeout.min(until_next.unwrap_or(u32::MAX));
         let timeout = if timeout == u32::MAX { -1 } else { c_int::try_from(timeout).unwrap_or(c_int::MAX) };
@@ -218,10 +218,10 @@ impl Slirp {
 
     fn run_timers(&self) {
         let now = now_ms();
-        let due = |t: &&Box<Timer>| t.expires.get().is_some_and(|at| at <= now);
+        let due = |t: &&Timer| t.expires.get().is_some_and(|at| at <= now);
         let expired: Vec<_> = {
             let timers = self.glue.timers.borrow();
-            timers.iter().filter(due).map(|t| (t.expires.take(), t.id, t.cb_opaque)).collect()
+            timers.iter().flatten().filter(due).map(|t| (t.expires.take(), t.id, t.cb_opaque)).collect()
         };
         for (_, id, cb_opaque) in expired {
             // SAFETY: libslirp's own state, on its thread, with the argument it gave.
@@ -281,20 +281,20 @@ unsafe extern "C" fn clock_get_ns(_opaque: *mut c_void) -> i64 {
 }
 
 unsafe extern "C" fn timer_new_opaque(id: c_int, cb_opaque: *mut c_void, opaque: *mut c_void) -> *mut c_void {
-    let timer = Box::new(Timer { id, cb_opaque, expires: Cell::new(None) });
-    let address = core::ptr::from_ref::<Timer>(&timer).cast_mut().cast();
-    unsafe { glue(opaque) }.timers.borrow_mut().push(timer);
-    address
+    let mut timers = unsafe { glue(opaque) }.timers.borrow_mut();
+    timers.push(Some(Timer { id, cb_opaque, expires: Cell::new(None) }));
+    core::ptr::without_provenance_mut(timers.len())
 }
 
 unsafe extern "C" fn timer_free(timer: *mut c_void, opaque: *mut c_void) {
-    let timers = &unsafe { glue(opaque) }.timers;
-    timers.borrow_mut().retain(|t| !core::ptr::addr_eq(&raw const **t, timer));
+    if let Some(slot) = unsafe { glue(opaque) }.timers.borrow_mut().get_mut(timer.addr().wrapping_sub(1)) {
+        *slot = None;
+    }
 }
 
 unsafe extern "C" fn timer_mod(timer: *mut c_void, expires: i64, opaque: *mut c_void) {
     let timers = unsafe { glue(opaque) }.timers.borrow();
-    if let Some(timer) = timers.iter().find(|t| core::ptr::addr_eq(&raw const ***t, timer)) {
+    if let Some(Some(timer)) = timers.get(timer.addr().wrapping_sub(1)) {
         timer.expires.set(Some(expires));
     }
 }

@@ -90,7 +90,7 @@ impl Shard {
             Request::SetLinkAddress { interface, mac } => {
                 let id = self.link_named(&interface)?;
                 let mac = wire::MacAddr(mac);
-                self.stack.net.set_mac(now, id, mac).map_err(|e| refusal(e, format!("{interface}: {mac}")))?;
+                self.set_mac(now, id, mac).map_err(|e| refusal(e, format!("{interface}: {mac}")))?;
             }
             Request::Destroy { interface } => {
                 let id = self.link_named(&interface)?;
@@ -169,11 +169,21 @@ impl Shard {
         Ok(attached.names)
     }
 
+    /// The driver first, since it may refuse; back again when the engine does.
     pub(super) fn set_mtu(&mut self, now: Instant, id: LinkId, mtu: u32) -> Result<(), Errno> {
-        if self.links.mtu_max(id).is_some_and(|max| mtu > max) {
-            return Err(Errno::EINVAL);
-        }
-        self.stack.net.set_mtu(now, id, mtu)
+        let before = self.stack.net.link(id).ok_or(Errno::ENXIO)?.mtu;
+        self.links.set_mtu(id, mtu)?;
+        self.stack.net.set_mtu(now, id, mtu).inspect_err(|_| {
+            let _ = self.links.set_mtu(id, before);
+        })
+    }
+
+    pub(super) fn set_mac(&mut self, now: Instant, id: LinkId, mac: wire::MacAddr) -> Result<(), Errno> {
+        let before = self.stack.net.link(id).ok_or(Errno::ENXIO)?.mac;
+        self.links.set_mac(id, mac.0)?;
+        self.stack.net.set_mac(now, id, mac).inspect_err(|_| {
+            let _ = self.links.set_mac(id, before.0);
+        })
     }
 
     pub(crate) fn set_sysctl(&mut self, name: &str, value: &str) -> Result<(), Refusal> {

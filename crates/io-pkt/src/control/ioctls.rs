@@ -244,7 +244,7 @@ impl Shard {
                 let mtu = u32::try_from(req.int()).map_err(|_| Errno::EINVAL)?;
                 self.set_mtu(now, id, mtu)
             }
-            SIOCSIFHWADDR => net.set_mac(now, id, wire::MacAddr(req.mac())),
+            SIOCSIFHWADDR => self.set_mac(now, id, wire::MacAddr(req.mac())),
             SIOCSIFADDR => {
                 let addr = req.addr()?;
                 if let Some((old, _)) = old {

@@ -61,9 +61,9 @@ impl Shard {
 
     /// Takes a socket away for which there is nobody.
     pub(super) fn discard_made(&mut self, slot: u32, now: stack::Instant) {
-        if let Some(socket) = self.table.remove(slot) {
-            self.table.unbury(socket.handle);
-            self.stack.close(now, socket.id);
+        if let Some(handle) = self.table.get(slot).map(|s| s.handle) {
+            self.table.unbury(handle);
+            self.discard(slot, now);
         }
     }
 
@@ -151,13 +151,19 @@ impl Shard {
     pub(super) fn local_addr_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
         let slot = self.slot_of(call)?;
         let Some(socket) = self.table.get(slot) else { return Err(Errno::EBADF) };
-        let addr = self.stack.local_addr(socket.id)?;
+        let addr = match socket.closed {
+            Some(addr) => addr,
+            None => self.stack.local_addr(socket.id)?,
+        };
         Ok(Answer::of(shown(addr, socket.domain).to_bytes()))
     }
 
     pub(super) fn peer_addr_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
         let slot = self.slot_of(call)?;
         let Some(socket) = self.table.get(slot) else { return Err(Errno::EBADF) };
+        if socket.closed.is_some() {
+            return Err(Errno::ENOTCONN);
+        }
         let addr = self.stack.peer_addr(socket.id)?;
         Ok(Answer::of(shown(addr, socket.domain).to_bytes()))
     }
@@ -203,6 +209,9 @@ impl Shard {
         if options::is_privileged(&option) && !self.is_privileged(&call.client) {
             return Err(Errno::EPERM);
         }
+        if socket.closed.is_some() {
+            return Ok(Answer::default()); // as on Linux: taken, and without effect
+        }
         self.stack.set_option(call.now, id, option.clone())?;
         let Some(socket) = self.table.get_mut(slot) else { return Err(Errno::EBADF) };
         if let Flow::Datagram(datagram) = &mut socket.flow {
@@ -244,7 +253,11 @@ impl Shard {
             }
             (libc::SOL_SOCKET, libc::SO_COOKIE) => socket.cookie.to_ne_bytes().to_vec(),
             (libc::IPPROTO_TCP, libc::TCP_INFO) if socket.id.kind == SocketKind::Tcp => {
-                super::tcp_info::of(&mut self.stack, socket.id)?
+                super::tcp_info::of(&self.stack, call.now, socket.id)
+            }
+            _ if socket.closed.is_some() => {
+                options::parse(&self.stack, socket.domain, socket.id.kind, level, name, &[0; 128])?;
+                0i32.to_ne_bytes().to_vec()
             }
             _ => options::value(&self.stack, socket.domain, socket.id, level, name, room)?,
         };

@@ -1,19 +1,17 @@
 //! `struct tcp_info` of `<linux/tcp.h>`, as far as the engine knows what it asks for.
 
-use errno::Errno;
 use stack::tcp::Info;
-use stack::{SocketId, Stack};
+use stack::{Instant, SocketId, Stack};
 
 /// Length in bytes of the structure up to and with `tcpi_snd_wnd`, `tcpi_rcv_wnd` (Linux 6).
 pub const LEN: usize = 248;
 
-/// TCP_INFO of a socket.
-pub fn of(stack: &mut Stack, id: SocketId) -> Result<Vec<u8>, Errno> {
-    let mut info = Info { state: if stack.peer_addr(id).is_ok() { 1 } else { 7 }, ..Info::default() };
-    if let Ok(stack::SockOpt::MaxSeg(mss)) = stack.option(id, &stack::SockOpt::MaxSeg(0)) {
-        info.snd_mss = mss.into();
-    }
-    Ok(lay_out(&info))
+/// `TCP_CLOSE` of `<netinet/tcp.h>`.
+const CLOSED: u8 = 7;
+
+/// TCP_INFO of a socket; that of a closed one when the engine has let it go.
+pub fn of(stack: &Stack, now: Instant, id: SocketId) -> Vec<u8> {
+    lay_out(&stack.tcp_info(now, id).unwrap_or(Info { state: CLOSED, ..Info::default() }))
 }
 
 /// Lays a connection's facts out as Linux does: times in microseconds (the ages in milliseconds),
@@ -60,5 +58,21 @@ struct Bytes(Vec<u8>);
 impl Bytes {
     fn u32(&mut self, at: usize, v: u32) {
         self.0[at..at + 4].copy_from_slice(&v.to_ne_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_stand_where_linux_has_them() {
+        let info = Info { state: 1, sack: true, snd_mss: 1448, cwnd: 14_480, rto: stack::Duration::from_millis(200), ..Info::default() };
+        let b = lay_out(&info);
+        let at = |offset: usize| u32::from_ne_bytes(b[offset..offset + 4].try_into().expect("four"));
+        assert_eq!((b[0], b[5]), (1, 2));
+        assert_eq!(at(std::mem::offset_of!(libc::tcp_info, tcpi_rto)), 200_000);
+        assert_eq!(at(std::mem::offset_of!(libc::tcp_info, tcpi_snd_mss)), 1448);
+        assert_eq!(at(std::mem::offset_of!(libc::tcp_info, tcpi_snd_cwnd)), 10);
     }
 }

@@ -9,13 +9,13 @@ use abi::options::Options;
 use abi::{Errno, raw};
 
 use super::ModuleError;
-use super::library::{DriverModule, text};
+use super::library::{LoadedDriver, text};
 use super::link::PendingLink;
 
 /// One `-d`: what the driver's callbacks work on. It lives as long as the last of its links, so that
 /// the driver's threads may log until they are joined.
 pub(super) struct Attachment {
-    pub(super) driver: DriverModule,
+    pub(super) driver: LoadedDriver,
     pub(super) options: Options,
     log: Log,
     values: OptionValues,
@@ -37,7 +37,7 @@ impl Attachment {
 }
 
 pub(super) fn attach(
-    driver: &DriverModule,
+    driver: &LoadedDriver,
     option_text: &str,
     options: Options,
 ) -> Result<Arc<Attachment>, ModuleError> {

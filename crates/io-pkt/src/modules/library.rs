@@ -18,7 +18,7 @@ pub(super) struct Libraries {
 
 /// A driver that passed the checks.
 #[derive(Clone)]
-pub(super) struct DriverModule {
+pub(super) struct LoadedDriver {
     pub(super) raw: &'static raw::iopkt_driver,
     pub(super) name: String,
     pub(super) description: String,
@@ -26,13 +26,13 @@ pub(super) struct DriverModule {
 
 /// A protocol that passed the checks.
 #[derive(Clone)]
-pub(super) struct ProtocolModule {
+pub(super) struct LoadedProtocol {
     pub(super) raw: &'static raw::iopkt_protocol,
     pub(super) name: String,
 }
 
 impl Libraries {
-    pub(super) fn driver(&mut self, path: &Path) -> Result<DriverModule, ModuleError> {
+    pub(super) fn driver(&mut self, path: &Path) -> Result<LoadedDriver, ModuleError> {
         let expected = offset_of!(raw::iopkt_driver, attach) + size_of::<usize>();
         // SAFETY: what is exported under this name is an iopkt_driver: that is what the name means.
         let raw: &'static raw::iopkt_driver =
@@ -43,10 +43,10 @@ impl Libraries {
         // SAFETY: strings of the module, which stays mapped.
         let (name, description) = unsafe { (text(raw.name), text(raw.description)) };
         let name = name.filter(|n| !n.is_empty()).ok_or_else(|| invalid(path, "it has no name"))?;
-        Ok(DriverModule { raw, name, description: description.unwrap_or_default() })
+        Ok(LoadedDriver { raw, name, description: description.unwrap_or_default() })
     }
 
-    pub(super) fn protocol(&mut self, path: &Path) -> Result<ProtocolModule, ModuleError> {
+    pub(super) fn protocol(&mut self, path: &Path) -> Result<LoadedProtocol, ModuleError> {
         let expected = offset_of!(raw::iopkt_protocol, attach) + size_of::<usize>();
         // SAFETY: as for drivers.
         let raw: &'static raw::iopkt_protocol =
@@ -56,7 +56,7 @@ impl Libraries {
         }
         // SAFETY: as for drivers.
         let name = unsafe { text(raw.name) }.filter(|n| !n.is_empty());
-        Ok(ProtocolModule { raw, name: name.ok_or_else(|| invalid(path, "it has no name"))? })
+        Ok(LoadedProtocol { raw, name: name.ok_or_else(|| invalid(path, "it has no name"))? })
     }
 
     /// The object exported as `symbol`, after its first two fields were checked.

@@ -100,6 +100,8 @@ pub struct Shard {
     burst: DatagramBurst,
     errors: Vec<stack::SocketId>,
     scratch: Box<[u8]>,
+    /// The channel has something, or may have more.
+    asked: bool,
     /// Where control messages are received.
     pub(crate) message: Vec<u8>,
     /// Made for a connection that was not there.
@@ -148,6 +150,7 @@ impl Shard {
             burst: DatagramBurst::default(),
             errors: Vec::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
+            asked: true,
             message: vec![0; sockets::call::MESSAGE_MAX],
             spare: None,
             retries: Vec::new(),

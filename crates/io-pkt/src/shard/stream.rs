@@ -232,14 +232,21 @@ impl Shard {
         }
     }
 
-    /// Closes our end and keeps the socket for questions.
+    /// Closes our end and keeps the socket for questions. The engine's side goes, port and all, unless
+    /// a connect failed, which may be tried again.
     fn bury(&mut self, slot: u32, now: Instant) {
-        let Some(socket) = self.table.get_mut(slot) else { return };
+        let Shard { table, stack, .. } = self;
+        let Some(socket) = table.get_mut(slot) else { return };
         socket.pair = None;
         socket.ready = 0;
-        if let Some(stream) = socket.stream() {
-            stream.phase = Phase::Ended;
-            stream.fillers = 0;
+        let id = socket.id;
+        let Some(stream) = socket.stream() else { return };
+        stream.phase = Phase::Ended;
+        stream.fillers = 0;
+        if !stream.connect_failed {
+            let local = stack.local_addr(id).unwrap_or_else(|_| (socket.domain.unspecified(), 0).into());
+            socket.closed = Some(local);
+            stack.close(now, id);
         }
         if let Some(oldest) = self.table.bury(slot) {
             self.discard(oldest, now);
@@ -255,8 +262,10 @@ impl Shard {
     }
 
     /// The last descriptor is gone: the socket too. A connection ends by itself in the engine.
-    pub(super) fn discard(&mut self, slot: u32, now: Instant) {
-        if let Some(socket) = self.table.remove(slot) {
+    pub(crate) fn discard(&mut self, slot: u32, now: Instant) {
+        if let Some(socket) = self.table.remove(slot)
+            && socket.closed.is_none()
+        {
             self.stack.close(now, socket.id);
         }
     }

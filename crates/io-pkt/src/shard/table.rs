@@ -1,6 +1,7 @@
 //! The sockets that programs hold, and the ways to find one: by its handle (control calls), by its
 //! pair's cookie (`Identify`), by the engine's name (events, datagrams), by its slot (epoll).
 
+use core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -99,6 +100,8 @@ pub struct Socket {
     /// SO_COOKIE of the program's end of the pair.
     pub cookie: u64,
     pub id: SocketId,
+    /// The engine's side is closed and `id` dead; the local address is what it was.
+    pub closed: Option<SocketAddr>,
     pub domain: Domain,
     /// SOCK_STREAM, SOCK_DGRAM or SOCK_RAW.
     pub kind: u16,
@@ -219,6 +222,7 @@ impl Table {
             key: self.secrets.next(),
             cookie: 0,
             id,
+            closed: None,
             domain,
             kind,
             protocol,

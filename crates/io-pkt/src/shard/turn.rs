@@ -44,10 +44,8 @@ impl Shard {
             let Some(slot) = self.work.pop_front() else { break };
             self.service(slot, now);
         }
-        for _ in 0..REQUESTS {
-            if !self.handle_request(now) {
-                break;
-            }
+        if self.asked || self.control.has_pending() {
+            self.asked = (0..REQUESTS).all(|_| self.handle_request(now));
         }
         self.run_retries(now);
         if self.stack.next_deadline() <= now {
@@ -60,7 +58,7 @@ impl Shard {
 
     /// How long nothing will happen by itself, in nanoseconds; `None` for ever.
     fn sleep(&self) -> Option<u64> {
-        if !self.work.is_empty() || self.control.has_pending() || self.links.has_pending() {
+        if !self.work.is_empty() || self.asked || self.control.has_pending() || self.links.has_pending() {
             return Some(0);
         }
         let deadline = self.stack.next_deadline().min(self.retry_at).min(self.links.next_deadline());
@@ -72,7 +70,7 @@ impl Shard {
 
     fn note(&mut self, token: u64, events: u32) {
         match token {
-            token::CONTROL => {} // asked every turn
+            token::CONTROL => self.asked = true,
             token::SIGNALS => {
                 while let Some(signal) = sys::take_signal(self.signals.as_fd()) {
                     self.end = Some(End::Signal(signal));

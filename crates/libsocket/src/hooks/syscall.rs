@@ -6,27 +6,29 @@ use crate::hook;
 use crate::hooks::{data, descriptors, ioctls, mmsg, options, socket};
 use crate::real::{as_libc, trap};
 
-/// Numbers of calls that x86-64 has and aarch64 has not.
-#[cfg(target_arch = "x86_64")]
-use libc::{SYS_accept, SYS_dup2};
-#[cfg(target_arch = "aarch64")]
-use libc::SYS_accept;
-#[cfg(target_arch = "aarch64")]
-const SYS_dup2: c_long = -1;
+/// Numbers that one of the two machines lacks.
+mod number {
+    #[cfg(target_arch = "aarch64")]
+    pub use libc::SYS_accept;
+    #[cfg(target_arch = "x86_64")]
+    pub use libc::{SYS_accept, SYS_dup2};
+    #[cfg(target_arch = "aarch64")]
+    pub const SYS_dup2: core::ffi::c_long = -1;
+}
 
 hook! {
     /// syscall(2). (Seven arguments: a variadic call passes them the same way, and those that were not
     /// given are not read by the kernel.)
     fn syscall(
-        number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long,
+        call: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long,
     ) -> c_long {
         let (fd, size) = (a as c_int, c as usize);
-        match number {
+        match call {
             libc::SYS_close => descriptors::close(fd) as c_long,
             libc::SYS_close_range => descriptors::close_range(a as c_uint, b as c_uint, c as c_int) as c_long,
             libc::SYS_dup => descriptors::dup(fd) as c_long,
             libc::SYS_dup3 => descriptors::dup3(fd, b as c_int, c as c_int) as c_long,
-            SYS_dup2 => descriptors::dup2(fd, b as c_int) as c_long,
+            number::SYS_dup2 => descriptors::dup2(fd, b as c_int) as c_long,
             libc::SYS_fcntl => descriptors::fcntl(fd, b as c_int, c as *mut _) as c_long,
             libc::SYS_ioctl => ioctls::ioctl(fd, b as _, c as *mut _) as c_long,
             libc::SYS_read => data::read(fd, b as *mut _, size) as c_long,
@@ -50,7 +52,7 @@ hook! {
             libc::SYS_bind => socket::bind(fd, b as *const _, c as _) as c_long,
             libc::SYS_connect => socket::connect(fd, b as *const _, c as _) as c_long,
             libc::SYS_listen => socket::listen(fd, b as c_int) as c_long,
-            SYS_accept => socket::accept(fd, b as *mut _, c as *mut _) as c_long,
+            number::SYS_accept => socket::accept(fd, b as *mut _, c as *mut _) as c_long,
             libc::SYS_accept4 => socket::accept4(fd, b as *mut _, c as *mut _, d as c_int) as c_long,
             libc::SYS_shutdown => socket::shutdown(fd, b as c_int) as c_long,
             libc::SYS_getsockname => socket::getsockname(fd, b as *mut _, c as *mut _) as c_long,
@@ -61,7 +63,7 @@ hook! {
             libc::SYS_setsockopt => {
                 options::setsockopt(fd, b as c_int, c as c_int, d as *const _, e as _) as c_long
             }
-            _ => as_libc(trap(number, [a, b, c, d, e, f].map(|x| x as usize))),
+            _ => as_libc(trap(call, [a, b, c, d, e, f].map(|x| x as usize))),
         }
     }
 }

@@ -199,11 +199,13 @@ impl Reassembly {
         Some(Abandoned { key: partial.key, link: partial.link, fragments: partial.fragments, first })
     }
 
-    pub fn bytes(&self) -> usize {
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.map.len()
     }
 

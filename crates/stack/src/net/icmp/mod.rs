@@ -28,7 +28,6 @@ pub(super) enum Trouble {
     HostUnreachable,
     ProtocolUnreachable,
     PortUnreachable,
-    Prohibited,
     TtlExceeded,
     ReassemblyExceeded,
     /// The MTU of the next link.

@@ -164,7 +164,6 @@ impl Net {
             Trouble::HostUnreachable => unreachable(icmpv4::UNREACH_HOST, 0),
             Trouble::ProtocolUnreachable => unreachable(icmpv4::UNREACH_PROTOCOL, 0),
             Trouble::PortUnreachable => unreachable(icmpv4::UNREACH_PORT, 0),
-            Trouble::Prohibited => unreachable(icmpv4::UNREACH_ADMIN_PROHIBITED, 0),
             Trouble::TooBig(mtu) => unreachable(icmpv4::UNREACH_FRAG_NEEDED, mtu.min(65_535) as u16),
             Trouble::TtlExceeded => Icmpv4Message::TimeExceeded { code: icmpv4::TIME_TTL, original: &original },
             Trouble::ReassemblyExceeded => Icmpv4Message::TimeExceeded { code: icmpv4::TIME_REASSEMBLY, original: &original },

@@ -157,7 +157,6 @@ impl Net {
             Trouble::NoRoute => unreachable(icmpv6::UNREACH_NO_ROUTE),
             Trouble::HostUnreachable => unreachable(icmpv6::UNREACH_ADDRESS),
             Trouble::PortUnreachable => unreachable(icmpv6::UNREACH_PORT),
-            Trouble::Prohibited => unreachable(icmpv6::UNREACH_ADMIN_PROHIBITED),
             Trouble::TooBig(mtu) => Icmpv6Message::PacketTooBig { mtu, original: &original },
             Trouble::TtlExceeded => Icmpv6Message::TimeExceeded { code: icmpv6::TIME_HOP_LIMIT, original: &original },
             Trouble::ReassemblyExceeded => Icmpv6Message::TimeExceeded { code: icmpv6::TIME_REASSEMBLY, original: &original },
