@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static int hold(const struct options *o)
+int idle(const struct options *o)
 {
     int *fds = calloc((size_t)o->count, sizeof *fds);
     char byte;
@@ -15,14 +15,4 @@ static int hold(const struct options *o)
         ;
     /* The kernel closes them all. */
     return 0;
-}
-
-int idle_hold(const struct options *o)
-{
-    return hold(o);
-}
-
-int idle_accept(const struct options *o)
-{
-    return hold(o);
 }

@@ -35,8 +35,7 @@ int rate_server(const struct options *o);
 int rate_client(const struct options *o);
 int udp_send(const struct options *o);
 int udp_count(const struct options *o);
-int idle_hold(const struct options *o);
-int idle_accept(const struct options *o);
+int idle(const struct options *o);
 int offloads(const char *interface);
 
 /* --- net.c --- */

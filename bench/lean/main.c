@@ -15,8 +15,7 @@ static const struct {
 } commands[] = {
     { "sink", bulk_sink },           { "source", bulk_source },     { "echo", echo_server },
     { "ping-pong", echo_client },    { "rate-server", rate_server }, { "rate-client", rate_client },
-    { "udp-send", udp_send },        { "udp-count", udp_count },     { "idle-hold", idle_hold },
-    { "idle-accept", idle_accept },
+    { "udp-send", udp_send },        { "udp-count", udp_count },     { "idle", idle },
 };
 
 static int usage(void)
@@ -56,8 +55,8 @@ int main(int argc, char **argv)
     alarm(LIFE_SECONDS);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, argv[1]) == 0) {
-            int many = strncmp(argv[1], "idle", 4) == 0;
-            return !many && o.count > MAX_STREAMS ? usage() : commands[i].run(&o);
+            int threads = commands[i].run != idle;
+            return threads && o.count > MAX_STREAMS ? usage() : commands[i].run(&o);
         }
     return usage();
 }

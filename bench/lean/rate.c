@@ -41,6 +41,10 @@ static void *client(void *arg)
 int rate_client(const struct options *o)
 {
     struct client clients[MAX_STREAMS];
+    if (o->size > MAX_SIZE) {
+        errno = EMSGSIZE;
+        die("-b");
+    }
     say("begin");
     uint64_t t0 = now_ns(), cpu0 = cpu_us();
     end_ns = t0 + (uint64_t)(o->secs * 1e9);

@@ -11,5 +11,5 @@ mod process;
 mod tree;
 
 pub use lab::{Lab, Link, PEER_V4, PEER_V6, STACK_V4, STACK_V6, same_bytes};
-pub use process::{Finished, Running, eventually};
+pub use process::{Finished, Running, eventually, finish};
 pub use tree::tree;

@@ -47,11 +47,7 @@ pub unsafe fn write(address: &WireAddr, to: *mut u8, room: usize) -> libc::sockl
 ///
 /// # Safety
 /// `to` is null, or `len` points to a length for which `to` is valid.
-pub unsafe fn give(
-    address: &WireAddr,
-    to: *mut libc::sockaddr,
-    len: *mut libc::socklen_t,
-) -> Result<(), Errno> {
+pub unsafe fn give(address: &WireAddr, to: *mut libc::sockaddr, len: *mut libc::socklen_t) -> Result<(), Errno> {
     if to.is_null() {
         return Ok(());
     }

@@ -17,6 +17,7 @@ compile_error!("the hooks presume the C calling convention and system calls of x
 
 mod address;
 mod ancillary;
+mod connection;
 mod control;
 mod datagram;
 mod hooks;

@@ -11,7 +11,7 @@ use sockets::WireAddr;
 use crate::hooks::{interfaces, socket};
 use crate::real::{self, Errno, sys};
 use crate::table::{self, Socket};
-use crate::{datagram, place, stream};
+use crate::{connection, datagram, place, stream};
 
 /// A configuration file is read up to this many bytes.
 const FILE_MAX: usize = 1 << 20;
@@ -38,7 +38,7 @@ impl Port {
             datagram::connect(&s, &peer)?;
         } else {
             port.limit(until);
-            stream::connect(&s, &peer)?;
+            connection::connect(&s, &peer)?;
         }
         Ok(port)
     }

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn names_and_aliases_are_found_without_regard_to_case() {
-        let hosts = Hosts::parse("127.0.0.1 localhost\n10.0.0.1\tweb.example WWW # main\nbad line\n::1 localhost\n10.0.0.2\n");
+        let hosts =
+            Hosts::parse("127.0.0.1 localhost\n10.0.0.1\tweb.example WWW # main\nbad line\n::1 localhost\n10.0.0.2\n");
         let found: Vec<IpAddr> = hosts.by_name("LOCALHOST.").map(|h| h.addr).collect();
         assert_eq!(found, ["127.0.0.1".parse::<IpAddr>().expect("a literal"), "::1".parse().expect("a literal")]);
         assert_eq!(hosts.by_name("www").next().map(|h| h.name.as_str()), Some("web.example"));

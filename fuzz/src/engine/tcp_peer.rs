@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use stack::SocketId;
 use wire::ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetHeader};
 use wire::ipv4::Ipv4Header;
 use wire::ipv6::Ipv6Header;
@@ -15,7 +14,6 @@ use super::craft;
 const ISS: u32 = u32::MAX - 3000;
 
 pub struct Peer {
-    pub id: SocketId,
     host: IpAddr,
     remote: IpAddr,
     host_port: u16,
@@ -43,9 +41,9 @@ pub struct Segment<'a> {
 }
 
 impl Peer {
-    pub fn new(id: SocketId, host: IpAddr, remote: IpAddr, port: u16) -> Peer {
+    pub fn new(host: IpAddr, remote: IpAddr, port: u16) -> Peer {
         let (nxt, rcv_nxt) = (ISS, 0);
-        Peer { id, host, remote, host_port: 0, port, nxt, rcv_nxt, acked: 0, ts_recent: None, seen: false }
+        Peer { host, remote, host_port: 0, port, nxt, rcv_nxt, acked: 0, ts_recent: None, seen: false }
     }
 
     /// Looks at a frame that the host sent.

@@ -180,7 +180,7 @@ impl World {
             if domain == Domain::V4 { (HOST4.into(), PEER4.into()) } else { (HOST6.into(), PEER6.into()) };
         let port = 5000 + (self.peers.len() % 100) as u16;
         let _ = self.stack.connect(self.now, id, Some(SocketAddr::new(remote, port)));
-        self.peers.push(Peer::new(id, host, remote, port));
+        self.peers.push(Peer::new(host, remote, port));
         self.settle();
         let peer = self.peers.last().expect("just pushed");
         if let Some(frame) = peer.syn_ack(self.setup.tcp_options()) {

@@ -124,9 +124,9 @@ fn what_is_no_module_is_refused_with_the_reason() {
 
     // A driver that fails after it made a link: the link is ended, once.
     let path = compile_c(source, "devnp-late.so", &["LATE_FAILURE"]);
-    let mut modules = modules();
+    let mut loader = modules();
     for links_ended in 0..3 {
-        let error = modules.attach_driver(path.to_str().unwrap(), "").err().unwrap().to_string();
+        let error = loader.attach_driver(path.to_str().unwrap(), "").err().unwrap().to_string();
         assert_eq!(error, format!("odd: changed its mind after the link; {links_ended} ended before"));
     }
 

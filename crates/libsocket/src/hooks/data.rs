@@ -6,7 +6,7 @@ use libc::{iovec, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t};
 
 use crate::real::{Errno, answer, check, raw};
 use crate::table::{self, Socket};
-use crate::{datagram, hook, identify, native, stream};
+use crate::{connection, datagram, hook, identify, native, stream};
 
 /// A message of one buffer, or of the caller's array.
 fn message(iov: *mut iovec, n: usize) -> msghdr {
@@ -42,17 +42,13 @@ unsafe fn send_one(s: &Socket, buf: *const c_void, len: usize, flags: c_int) -> 
 /// recvmsg(2) on a socket of ours.
 pub unsafe fn recv_msg(s: &Socket, m: &mut msghdr, flags: c_int) -> Result<usize, Errno> {
     // SAFETY: the hook's caller vouches for the message.
-    unsafe {
-        if s.is_stream() { stream::recv_msg(s, m, flags) } else { datagram::recv_msg(s, m, flags) }
-    }
+    unsafe { if s.is_stream() { stream::recv_msg(s, m, flags) } else { datagram::recv_msg(s, m, flags) } }
 }
 
 /// sendmsg(2) on a socket of ours.
 pub unsafe fn send_msg(s: &Socket, m: &msghdr, flags: c_int) -> Result<usize, Errno> {
     // SAFETY: the hook's caller vouches for the message.
-    unsafe {
-        if s.is_stream() { stream::send_msg(s, m, flags) } else { datagram::send_msg(s, m, flags) }
-    }
+    unsafe { if s.is_stream() { stream::send_msg(s, m, flags) } else { datagram::send_msg(s, m, flags) } }
 }
 
 unsafe fn recv_from(
@@ -228,7 +224,7 @@ hook! {
             (None, None) => native() as ssize_t,
             (_, Some(s)) => answer(|| into_stream(&s, native)),
             (Some(s), None) if s.is_stream() => answer(|| {
-                stream::settle(&s)?;
+                connection::settle(&s)?;
                 stream::explain_read(&s, check(native()), n)
             }),
             (Some(_), None) => answer(|| Err(Errno::EINVAL)),
@@ -270,4 +266,3 @@ hook! {
         send(fd, buf, n, flags)
     }
 }
-

@@ -50,7 +50,8 @@ struct Node {
     addresses: [[u64; 4]; 3],
 }
 
-const _: () = assert!(size_of::<[u64; 4]>() >= SOCKADDR_IN6_LEN && size_of::<[u64; 4]>() >= size_of::<libc::sockaddr_ll>());
+const _: () =
+    assert!(size_of::<[u64; 4]>() >= SOCKADDR_IN6_LEN && size_of::<[u64; 4]>() >= size_of::<libc::sockaddr_ll>());
 
 /// A node for one record; `link` asks for the AF_PACKET form with the hardware address.
 fn node(record: &IfAddr, link: bool) -> Box<Node> {
@@ -76,11 +77,8 @@ fn node(record: &IfAddr, link: bool) -> Box<Node> {
     }
     let Some(a) = &record.addr else { return n };
     let other = a.peer.or(a.broadcast);
-    let forms = [
-        Some(sockaddr_of(a.addr, record.index)),
-        Some(netmask(a)),
-        other.map(|ip| sockaddr_of(ip, record.index)),
-    ];
+    let forms =
+        [Some(sockaddr_of(a.addr, record.index)), Some(netmask(a)), other.map(|ip| sockaddr_of(ip, record.index))];
     let mut pointers = [ptr::null_mut::<libc::sockaddr>(); 3];
     for ((slot, form), pointer) in n.addresses.iter_mut().zip(forms).zip(&mut pointers) {
         let Some(form) = form else { continue };

@@ -2,11 +2,11 @@
 
 pub mod data;
 mod descriptors;
+mod hostent;
 pub mod interfaces;
 mod ioctls;
 mod mmsg;
-mod options;
 mod names;
-mod hostent;
+mod options;
 pub mod socket;
 mod syscall;

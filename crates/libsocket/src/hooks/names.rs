@@ -21,8 +21,7 @@ const NI_IDN: c_int = 32;
 static GETADDRINFO: Next = Next::new(c"getaddrinfo");
 static GETNAMEINFO: Next = Next::new(c"getnameinfo");
 
-type Getaddrinfo =
-    unsafe extern "C" fn(*const c_char, *const c_char, *const addrinfo, *mut *mut addrinfo) -> c_int;
+type Getaddrinfo = unsafe extern "C" fn(*const c_char, *const c_char, *const addrinfo, *mut *mut addrinfo) -> c_int;
 type Getnameinfo =
     unsafe extern "C" fn(*const sockaddr, socklen_t, *mut c_char, socklen_t, *mut c_char, socklen_t, c_int) -> c_int;
 
@@ -94,21 +93,15 @@ fn look_up(name: &str, hints: &addrinfo) -> Result<(Vec<IpAddr>, String), c_int>
             }
         }
     } else if addresses.iter().any(IpAddr::is_ipv4) && addresses.iter().any(IpAddr::is_ipv6) {
-        let reachable = |family: fn(&IpAddr) -> bool| {
-            addresses.iter().copied().find(family).is_some_and(resolve::is_reachable)
-        };
+        let reachable =
+            |family: fn(&IpAddr) -> bool| addresses.iter().copied().find(family).is_some_and(resolve::is_reachable);
         let (r4, r6) = (reachable(IpAddr::is_ipv4), reachable(IpAddr::is_ipv6));
         resolver::order::sort(&mut addresses, |a| if a.is_ipv4() { r4 } else { r6 });
     }
     Ok((addresses, answer.canonical))
 }
 
-unsafe fn by_name(
-    node: &CStr,
-    service: *const c_char,
-    hints: &addrinfo,
-    out: *mut *mut addrinfo,
-) -> Result<(), c_int> {
+unsafe fn by_name(node: &CStr, service: *const c_char, hints: &addrinfo, out: *mut *mut addrinfo) -> Result<(), c_int> {
     let Ok(name) = node.to_str() else { return Err(libc::EAI_NONAME) };
     let (addresses, canonical) = look_up(name, hints)?;
     let mut one = *hints;

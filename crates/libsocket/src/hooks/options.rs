@@ -8,9 +8,9 @@ use sockets::call::{OPTION_MAX, Op, SocketState};
 
 use crate::control::{self, Request};
 use crate::real::{Errno, answer, raw, sys};
-use crate::stream::{self, option_args};
+use crate::stream::option_args;
 use crate::table::{self, Socket, flag};
-use crate::hook;
+use crate::{connection, hook};
 
 /// Names of `<asm-generic/socket.h>` that the libc crate lacks: the forms with 64-bit time.
 const SO_RCVTIMEO_NEW: c_int = 66;
@@ -43,13 +43,7 @@ fn known(s: &Socket, name: c_int) -> Option<c_int> {
     })
 }
 
-unsafe fn get(
-    s: &Socket,
-    level: c_int,
-    name: c_int,
-    value: *mut c_void,
-    len: *mut socklen_t,
-) -> Result<usize, Errno> {
+unsafe fn get(s: &Socket, level: c_int, name: c_int, value: *mut c_void, len: *mut socklen_t) -> Result<usize, Errno> {
     if len.is_null() || value.is_null() {
         return Err(Errno::EFAULT);
     }
@@ -72,7 +66,7 @@ unsafe fn get(
         }
         let asks_for_error = level == libc::SOL_SOCKET && name == libc::SO_ERROR;
         if asks_for_error && s.is_stream() && s.state() == SocketState::Connecting {
-            stream::settle(s)?;
+            connection::settle(s)?;
         }
         let mut bytes = [0u8; OPTION_MAX];
         let args = option_args(level, name, room.min(OPTION_MAX) as c_int);
@@ -92,13 +86,7 @@ unsafe fn get(
     }
 }
 
-unsafe fn set(
-    s: &Socket,
-    level: c_int,
-    name: c_int,
-    value: *const c_void,
-    len: socklen_t,
-) -> Result<usize, Errno> {
+unsafe fn set(s: &Socket, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Result<usize, Errno> {
     // SAFETY: the hook's caller vouches for the value.
     unsafe {
         if is_native(level, name) {

@@ -7,7 +7,7 @@ use sockets::call::{Op, SocketInfo, SocketState};
 
 use crate::control::{self, Request};
 use crate::real::{self, Errno, answer, raw};
-use crate::{address, datagram, hook, native, stream, table};
+use crate::{address, connection, datagram, hook, native, stream, table};
 
 const TYPE_FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
 
@@ -16,13 +16,8 @@ pub fn open(domain: c_int, kind: c_int, protocol: c_int) -> Result<usize, Errno>
     let base = kind & !TYPE_FLAGS;
     let mut room = [0u8; SocketInfo::LEN];
     let body = stream::option_args(domain, base, protocol);
-    let request = Request {
-        op: Op::Socket,
-        handle: 0,
-        body: &[&body],
-        fds: &[],
-        cloexec: kind & libc::SOCK_CLOEXEC != 0,
-    };
+    let request =
+        Request { op: Op::Socket, handle: 0, body: &[&body], fds: &[], cloexec: kind & libc::SOCK_CLOEXEC != 0 };
     let reply = control::call(&request, &mut room)?;
     if reply.fd < 0 {
         return Err(Errno::EPROTO);
@@ -53,7 +48,7 @@ unsafe fn accept_any(fd: c_int, to: *mut sockaddr, len: *mut socklen_t, flags: c
         match table::socket(fd) {
             None => kernels(native::accept4(fd, to, len, flags) as isize),
             Some(s) => answer(|| {
-                let (fd, peer) = stream::accept(&s, flags)?;
+                let (fd, peer) = connection::accept(&s, flags)?;
                 address::give(&peer, to, len).inspect_err(|_| {
                     table::clear(fd);
                     real::close(fd);
@@ -103,7 +98,7 @@ hook! {
             None => native::connect(fd, to, len),
             Some(s) => answer(|| {
                 let a = address::read(to, len)?;
-                if s.is_stream() { stream::connect(&s, &a) } else { datagram::connect(&s, &a) }
+                if s.is_stream() { connection::connect(&s, &a) } else { datagram::connect(&s, &a) }
             }) as c_int,
         }
     }
@@ -113,7 +108,7 @@ hook! {
         match table::current(fd) {
             None => raw!(SYS_listen, fd, backlog) as c_int,
             Some(s) => answer(|| {
-                if s.is_stream() { stream::listen(&s, backlog) } else { Err(Errno::EOPNOTSUPP) }
+                if s.is_stream() { connection::listen(&s, backlog) } else { Err(Errno::EOPNOTSUPP) }
             }) as c_int,
         }
     }
@@ -133,7 +128,7 @@ hook! {
         match table::current(fd) {
             None => raw!(SYS_shutdown, fd, how) as c_int,
             Some(s) => answer(|| match how {
-                libc::SHUT_RD..=libc::SHUT_RDWR if s.is_stream() => stream::shutdown(&s, how),
+                libc::SHUT_RD..=libc::SHUT_RDWR if s.is_stream() => connection::shutdown(&s, how),
                 libc::SHUT_RD..=libc::SHUT_RDWR => datagram::shutdown(&s, how),
                 _ => Err(Errno::EINVAL),
             }) as c_int,
@@ -144,7 +139,7 @@ hook! {
     fn getsockname(fd: c_int, to: *mut sockaddr, len: *mut socklen_t) -> c_int {
         match table::current(fd) {
             None => raw!(SYS_getsockname, fd, to, len) as c_int,
-            Some(s) => answer(|| stream::name(&s, Op::LocalAddr, to, len)) as c_int,
+            Some(s) => answer(|| connection::name(&s, Op::LocalAddr, to, len)) as c_int,
         }
     }
 
@@ -156,7 +151,7 @@ hook! {
                 if s.is_stream() && s.state() == SocketState::Listening {
                     return Err(Errno::ENOTCONN);
                 }
-                stream::name(&s, Op::PeerAddr, to, len)
+                connection::name(&s, Op::PeerAddr, to, len)
             }) as c_int,
         }
     }

@@ -50,7 +50,8 @@ fn asked(message: &[u8]) -> String {
 
 #[test]
 fn both_families_are_asked_at_once_and_both_answers_kept() {
-    let mut l = Lookup::new(conf("nameserver 10.0.0.1"), "host.example", &[RecordType::A, RecordType::AAAA], true, ids());
+    let mut l =
+        Lookup::new(conf("nameserver 10.0.0.1"), "host.example", &[RecordType::A, RecordType::AAAA], true, ids());
     let (server, a) = sent(&mut l, NOW);
     let (_, aaaa) = sent(&mut l, NOW);
     assert!(matches!(l.poll(NOW), Action::Wait { until } if until == Duration::from_secs(5)));

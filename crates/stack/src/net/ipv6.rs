@@ -95,14 +95,14 @@ impl Net {
                 return None;
             }
         };
+        let packet_in = inbound(chain.upper_proto, chain.upper_offset, chain.payload);
         if let Err(refusal) = self.check_chain(&chain, header.dst.is_multicast()) {
             self.counters.ip6.bad_options += 1;
             if let Refusal::Problem(error) = refusal {
-                self.parameter_problem6(now, &inbound(header.next_header, Ipv6Header::LEN, payload), error);
+                self.parameter_problem6(now, &packet_in, error);
             }
             return None;
         }
-        let packet_in = inbound(chain.upper_proto, chain.upper_offset, chain.payload);
         if chain.needs_reassembly() {
             return self.ip6_fragment(now, &arrival, &header, &chain, packet, packet_in);
         }
@@ -150,23 +150,17 @@ impl Net {
         self.counters.ip6.fragments += 1;
         let fragment = chain.fragment?;
         let (offset, data) = (usize::from(fragment.header.offset), fragment.payload);
-        let whole_packet = |mut i: Inbound<'a>| {
-            i.proto = header.next_header;
-            i.header = Cow::Borrowed(&packet[..Ipv6Header::LEN]);
-            i.data = Cow::Borrowed(&packet[Ipv6Header::LEN..]);
-            i
-        };
         // RFC 8200 §4.5: all but the last are multiples of 8 bytes: the payload length is wrong.
         if fragment.header.more && data.len() % 8 != 0 {
             self.counters.ip6.fragments_malformed += 1;
-            self.parameter_problem6(now, &whole_packet(inbound), ExtError { offset: 4, code: 0 });
+            self.parameter_problem6(now, &inbound, ExtError { offset: 4, code: 0 });
             return None;
         }
         // RFC 8200 §4.5: the whole would be longer than a packet can be: the fragment offset is wrong.
         let unfragmentable = fragment.offset - Ipv6Header::LEN;
         if unfragmentable + offset + data.len() > DATA_MAX {
             self.counters.ip6.fragments_malformed += 1;
-            self.parameter_problem6(now, &whole_packet(inbound), ExtError { offset: fragment.offset + 2, code: 0 });
+            self.parameter_problem6(now, &inbound, ExtError { offset: fragment.offset + 2, code: 0 });
             return None;
         }
         if data.is_empty() {
@@ -176,7 +170,7 @@ impl Net {
         // RFC 7112 §5: the first fragment holds the whole header chain.
         if offset == 0 && !first_is_complete(chain) {
             self.counters.ip6.fragments_malformed += 1;
-            self.parameter_problem6(now, &whole_packet(inbound), ExtError { offset: 0, code: 3 });
+            self.parameter_problem6(now, &inbound, ExtError { offset: 0, code: 3 });
             return None;
         }
         let key = Key { src: inbound.src, dst: inbound.dst, ident: fragment.header.id, proto: 0 };

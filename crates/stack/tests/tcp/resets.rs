@@ -106,3 +106,19 @@ fn icmp_errors_do_not_end_an_open_connection() {
     assert_eq!(w.state(), "ESTABLISHED");
     assert_eq!(w.stack.take_error(id), Some(Errno::ECONNREFUSED));
 }
+
+/// close(2): after a reset nothing is left once the program lets go, whether or not it was told.
+#[test]
+fn nothing_is_left_of_a_reset_connection_that_is_closed() {
+    for told in [true, false] {
+        let mut w = Wire::new();
+        let id = w.connected(&Offer::PLAIN);
+        w.write(id, b"unacknowledged");
+        w.receive(&w.seg(RST));
+        if told {
+            w.events(id);
+        }
+        w.close(id);
+        assert_eq!(w.state(), "", "told: {told}");
+    }
+}
