@@ -10,6 +10,7 @@ usage: bench [options] [TREE]
   --secs S          measured seconds of a run
   --only ROW        only rows whose name contains ROW; may be repeated
   --mtu N           of both ends of the wire (default 1500)
+  --congestion C    of the kernel's TCP at both ends (default cubic, which is ours too)
   --idle N          idle connections of the memory row (default 5000)
   --daemon-cpus L   cores of the daemon, as taskset -c takes them (default: see README)
   --daemon-args A   more arguments for the daemon, in one word
@@ -25,6 +26,7 @@ pub struct Options {
     pub secs: f64,
     pub only: Vec<String>,
     pub mtu: u32,
+    pub congestion: String,
     pub idle: usize,
     pub daemon_cpus: Option<String>,
     pub daemon_args: Vec<String>,
@@ -41,6 +43,7 @@ impl Options {
             secs: 2.0,
             only: Vec::new(),
             mtu: 1500,
+            congestion: "cubic".to_owned(),
             idle: 5000,
             daemon_cpus: None,
             daemon_args: Vec::new(),
@@ -56,6 +59,7 @@ impl Options {
                 "--secs" => options.secs = number(&word, &value()?, 0.1, 60.0)?,
                 "--only" => options.only.push(value()?),
                 "--mtu" => options.mtu = number(&word, &value()?, 576, 65535)?,
+                "--congestion" => options.congestion = value()?,
                 "--idle" => options.idle = number(&word, &value()?, 1, 15000)?,
                 "--daemon-cpus" => options.daemon_cpus = Some(value()?),
                 "--daemon-args" => options.daemon_args = value()?.split_whitespace().map(str::to_owned).collect(),

@@ -355,35 +355,125 @@ fn stack_frames() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Steps of `stack_session`, as `engine::steps` reads them.
+mod step {
+    /// Contents behind their length, with a checksum that will be made right.
+    fn contents(data: &[u8]) -> Vec<u8> {
+        [&[0][..], &(data.len() as u16).to_le_bytes(), data].concat()
+    }
+
+    /// From and to by number (`engine::addresses`), protocol by number.
+    pub fn ip4(from: u8, to: u8, protocol: u8, flags: u8, data: &[u8]) -> Vec<u8> {
+        [&[1, 200, from, to, protocol, 64, 0, flags][..], &contents(data)].concat()
+    }
+
+    pub fn ip6(from: u8, to: u8, protocol: u8, data: &[u8]) -> Vec<u8> {
+        [&[3, 200, from, to, protocol, 64, 0, 0][..], &contents(data)].concat()
+    }
+
+    pub fn fragment(v4: bool, offset_units: u16, more: bool, fill: u8, units: u8) -> Vec<u8> {
+        let kind = if v4 { 5 } else { 7 };
+        [&[kind, 0, 2, 7, 4 | u8::from(more)][..], &offset_units.to_le_bytes(), &[fill, units]].concat()
+    }
+
+    pub fn pause(which: u8) -> Vec<u8> {
+        vec![21, which]
+    }
+
+    pub fn program(call: u8, socket: u8, rest: &[u8]) -> Vec<u8> {
+        [&[18, call, socket][..], rest].concat()
+    }
+
+    pub fn operator(what: u8, n: u8, rest: &[u8]) -> Vec<u8> {
+        [&[20, what, n][..], rest].concat()
+    }
+}
+
 fn stack_session() -> Vec<Vec<u8>> {
+    use step::{fragment, ip4, ip6, operator, pause, program};
+    const ROUTER: u8 = 0x40;
     // Every step once with small numbers, for each setup; and a few of one kind.
     let mut seeds = Vec::new();
     for setup in [0, 0x0e, 0x40, 0x51] {
         let steps = (0..24u8).flat_map(|step| [&[step][..], &[step; 3], &[0; 20], &[9, 0], &[1; 9]].concat());
         seeds.push([setup].into_iter().chain(steps).collect());
     }
-    // Two halves of a UDP datagram, of both families, in the wrong order.
-    seeds.push([&[0, 5, 0, 2, 7, 0][..], &[1, 0], &[4, 0, 1, 2, 3, 4], &[5, 0, 2, 7, 1, 0, 0, 8, 0, 0, 53, 0, 53, 0, 12, 0, 0]].concat());
-    seeds.push([&[0, 7, 0, 2, 7, 0][..], &[1, 0], &[4, 0, 1, 2, 3, 4], &[7, 0, 2, 7, 1, 0, 0, 8, 0, 0, 53, 0, 53, 0, 12, 0, 0]].concat());
+    let mut add = |setup: u8, steps: &[Vec<u8>]| seeds.push([&[setup][..], &steps.concat()].concat());
+    for v4 in [true, false] {
+        add(0, &[fragment(v4, 1, false, 1, 2), fragment(v4, 0, true, 2, 1)]);
+        add(0, &[fragment(v4, 0, true, 2, 4), fragment(v4, 2, true, 3, 4), fragment(v4, 4, false, 3, 1)]);
+        add(0, &[fragment(v4, 0, true, 2, 4), pause(9)]);
+        add(0, &[fragment(v4, 8000, true, 2, 255), fragment(v4, 0, true, 2, 200), fragment(v4, 8100, false, 2, 91)]);
+    }
+    // Forwarding, with and without need for fragments and room for hops.
+    for flags in [0, 2] {
+        add(ROUTER | 2, &[ip4(0, 10, 2, flags, &[0; 1480]), ip4(0, 10, 2, flags, &[7; 100]), ip4(10, 0, 5, flags, &[7; 9])]);
+    }
+    add(ROUTER | 2, &[ip6(0, 10, 2, &[0; 1480]), ip6(0, 10, 2, &[7; 100]), ip6(10, 0, 5, &[7; 9]), ip6(0, 11, 2, &[1; 8])]);
+    add(ROUTER, &[ip4(0, 2, 2, 0, &[7; 100]), ip4(0, 11, 2, 0, &[7; 100]), pause(7)]);
+    // Echo, to the host and to groups; unknown protocols and ports.
+    let echo = [8, 0, 0, 0, 1, 2, 3, 4];
+    add(0, &[ip4(0, 1, 0, 0, &echo), ip4(0, 3, 0, 0, &echo), ip4(0, 6, 0, 0, &echo), ip4(0, 1, 99, 0, &echo), ip4(0, 1, 2, 0, &echo)]);
+    let echo = [128, 0, 0, 0, 1, 2, 3, 4];
+    add(0, &[ip6(0, 1, 3, &echo), ip6(0, 5, 3, &echo), ip6(0, 1, 99, &echo), ip6(0, 1, 2, &echo), ip6(2, 3, 3, &echo)]);
+    // Queries about groups, and the reports.
+    add(0, &[vec![17, 0, 0, 100, 7, 0, 0, 0, 0], pause(7), vec![17, 0, 0, 9, 5, 4, 0, 2, 9, 0, 0, 1, 0], pause(7)]);
+    add(0, &[vec![17, 1, 0, 0, 0, 100, 0, 0, 7, 0, 0, 0], pause(7), vec![17, 1, 0, 0, 0, 9, 0, 0, 6, 4, 0, 2, 9, 0, 0, 1], pause(7)]);
     // A router's advertisement with a prefix, and its lifetimes' end.
-    let router = [&[0, 9, 2, 64, 64, 0, 7, 8][..], &[0; 8], &[2, 3, 0, 0xc0, 0, 0, 0, 9, 0, 0, 0, 5, 1, 5, 0, 0, 5, 0, 0]].concat();
-    seeds.push([&router[..], &[21, 9, 21, 10, 21, 11]].concat());
-    // Errors about what was sent.
-    seeds.push([&[0, 18, 6, 3, 0, 0, 9, 0, 0, 0, 4, 0][..], &[15, 0, 0, 3, 0, 0, 0, 0, 0], &[15, 1, 1, 0, 0, 0, 5, 0, 0]].concat());
+    let router = [&[9, 2, 64, 64, 0, 7, 8][..], &[0; 8], &[2, 3, 0, 0xc0, 0, 0, 0, 9, 0, 0, 0, 5, 1, 5, 0, 0, 5, 0, 0]].concat();
+    add(0, &[router, pause(7), pause(8), pause(10)]);
+    // Datagrams out: to the peer, to nobody, too long; and errors about them.
+    let send = |socket: u8, dst: u8, len: u16| program(6, socket, &[&[0, dst, 9, 64, 0, 4][..], &len.to_le_bytes()].concat());
+    add(0, &[send(1, 0, 100), vec![15, 0, 0, 3, 0, 0, 0, 0, 0], send(1, 40, 100), send(1, 40, 9), pause(7), send(1, 0, 4000), send(1, 3, 9)]);
+    add(0, &[send(2, 0, 100), send(4, 0, 20), send(3, 0, 2000), vec![15, 3, 0, 4, 0, 0, 4, 0, 0], send(3, 0, 2000)]);
+    // Operators: addresses come and go, the carrier too, the second link for good.
+    add(0, &[operator(32, 24, &[2]), operator(48, 64, &[11]), pause(5), operator(64, 0, &[2]), operator(72, 0, &[11]), operator(0, 0, &[]), operator(0, 1, &[]), operator(104, 9, &[])]);
+    add(ROUTER, &[send(1, 10, 10), operator(112, 0, &[]), send(1, 10, 10), operator(80, 20, &[]), operator(96, 3, &[])]);
+    // Another station has our address.
+    add(0, &[vec![11, 0, 2, 1, 0, 1, 1], pause(6), vec![11, 1, 2, 1, 1, 1, 0], vec![9, 0, 70, 0, 0, 0, 0, 0x20, 1, 1, 2, 2], pause(7)]);
     seeds
 }
 
 fn stack_tcp() -> Vec<Vec<u8>> {
     const ACK: u8 = 0x10;
     const FIN: u8 = 0x11;
-    // which, mode, flags, length
-    let segment = |flags: u8, len: u8| vec![0, 0, 0, flags, len];
-    let write = |n: u16| [&[11, 0, 3][..], &n.to_le_bytes()].concat();
-    vec![
-        [vec![0], segment(ACK, 10), segment(ACK, 140), write(5000), segment(ACK, 0), vec![13, 4], segment(FIN, 0), vec![13, 9]].concat(),
-        [vec![0x20], write(30_000), segment(ACK, 0), vec![13, 5, 13, 6, 13, 7], vec![0, 0, 0x10, ACK, 0], vec![13, 8, 13, 9]].concat(),
-        [vec![0], vec![9, 0, 4, 0, 2, 4, 5, 0xb4], vec![0, 0, 0x81, ACK, 9, 4, 40, 0, 200], vec![0, 0, 0, 4, 0]].concat(),
-        [vec![3], vec![11, 4, 3, 0], segment(ACK, 0), segment(FIN, 3), vec![11, 5, 3], vec![13, 9]].concat(),
-        [vec![0], write(9000), vec![0, 0, 0x84, ACK, 0, 1, 0xe8, 3, 0xe8, 3, 0xd0, 7, 0xe8, 3], vec![13, 3, 10, 0, 0, 4, 0, 0, 5, 0, 0]].concat(),
-    ]
+    const RST: u8 = 4;
+    /// The program's connection over IPv4 among its sockets.
+    const SOCKET: u8 = 5;
+    let plain = |mode: u8, flags: u8, len: u8| vec![0, 0, mode, flags, len];
+    let segment = |flags: u8, len: u8| plain(0, flags, len);
+    let duplicate = || plain(4, ACK, 0);
+    let write = |n: u16| [&[11, 0, SOCKET][..], &n.to_le_bytes()].concat();
+    let read = || vec![11, 2, SOCKET, 0xff, 0xff];
+    let shutdown = |how: u8| vec![11, 4, SOCKET, how];
+    let close = || vec![11, 5, SOCKET];
+    let option = |which: u8, value: u16| [&[11, 9, SOCKET][..], &value.to_le_bytes(), &[0, which]].concat();
+    let pause = |which: u8| vec![13, which];
+    let acked_later = |bytes: u16| [&[0, 0, 8, ACK][..], &bytes.wrapping_neg().to_le_bytes()[..1], &[0]].concat();
+    let sacked = |from: u16, len: u16| [&[0, 0, 0x84, ACK, 0][..], &from.to_le_bytes(), &len.to_le_bytes(), &[0]].concat();
+    let syn = |mode: u8, options: &[u8]| [&[9, mode, 0, 1][..], &[options.len() as u8, 0], options].concat();
+    let all_options = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
+    let mut seeds = Vec::new();
+    let mut add = |setup: u8, steps: &[Vec<u8>]| seeds.push([&[setup][..], &steps.concat()].concat());
+    add(0, &[segment(ACK, 10), segment(ACK, 140), write(5000), segment(ACK, 0), pause(4), read(), segment(FIN, 0), pause(9)]);
+    add(0x20, &[write(30_000), segment(ACK, 0), pause(5), pause(6), pause(7), plain(0x10, ACK, 0), pause(8), pause(9)]);
+    add(0x20, &[write(9000), duplicate(), duplicate(), duplicate(), duplicate(), pause(3), segment(ACK, 0), acked_later(9)]);
+    add(0, &[write(9000), sacked(1000, 1000), sacked(1000, 3000), sacked(4000, 4000), pause(3), segment(ACK, 0)]);
+    add(0, &[shutdown(0), segment(ACK, 0), segment(ACK, 50), segment(FIN, 3), pause(5), pause(9)]);
+    add(0, &[segment(FIN, 3), read(), write(100), shutdown(0), segment(ACK, 0), pause(9)]);
+    add(0, &[shutdown(0), segment(FIN, 0), segment(ACK, 0), close(), segment(ACK, 5), pause(9)]);
+    add(0, &[segment(ACK, 100), close(), segment(ACK, 0)]);
+    add(0, &[segment(RST, 0)]);
+    add(3, &[option(0, 1), option(7, 5), option(8, 5), option(9, 3), pause(8), segment(ACK, 1), pause(11)]);
+    add(0, &[option(6, 600), option(4, 1), write(3000), segment(ACK, 0), option(2, 30), plain(1, ACK, 200), vec![0, 0, 2, ACK, 0, 4, 200]]);
+    add(0, &[option(5, 1), write(100), pause(4), write(900), option(15, 1), write(5000), segment(ACK, 0), option(5, 0)]);
+    add(0, &[write(5000), vec![10, 0, 0, 4, 0, 0, 3, 0xe8, 0], pause(4), segment(ACK, 0), vec![10, 0, 0, 1, 0, 0, 0, 0, 0]]);
+    add(0, &[plain(0x10, ACK, 0), write(300), pause(5), pause(7), pause(9), pause(10), segment(ACK, 0), close()]);
+    for options in [&all_options[..], &[2, 4, 5, 0xb4], &[]] {
+        add(0, &[syn(0, options), vec![9, 8, 0, ACK, 0, 0, 0, 0], syn(64, options), pause(6), pause(9)]);
+        add(0x0f, &[syn(1, options), vec![0, 0x41, 0, ACK, 200]]);
+    }
+    let many = |n: u8| (0..n).flat_map(|i| [9, 64, 200, 2 + i, 1, i % 8, 0, 0, 0, 0]).collect::<Vec<u8>>();
+    add(0, &[many(40), pause(9)]);
+    seeds
 }

@@ -149,6 +149,8 @@ static void all(const char *group, struct connection c)
     check_group(group);
     gathering(c);
     from_a_file(c);
+    MUST(set_option(c.here, SOL_SOCKET, SO_SNDBUF, 65536));
+    MUST(far_set(c.there, SOL_SOCKET, SO_RCVBUF, 65536));
     until_full(c);
     waiting_for_room(c);
     to_nobody(c);

@@ -19,6 +19,17 @@ pub enum Level {
     Debug,
 }
 
+impl Level {
+    pub(crate) fn to_raw(self) -> u32 {
+        match self {
+            Level::Error => raw::LOG_ERROR,
+            Level::Warn => raw::LOG_WARN,
+            Level::Info => raw::LOG_INFO,
+            Level::Debug => raw::LOG_DEBUG,
+        }
+    }
+}
+
 /// Why a module could not be attached: one sentence that names the word that was wrong, and its errno.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -80,16 +91,10 @@ impl Host {
     }
 
     pub fn log(&self, level: Level, text: impl fmt::Display) {
-        let level = match level {
-            Level::Error => raw::LOG_ERROR,
-            Level::Warn => raw::LOG_WARN,
-            Level::Info => raw::LOG_INFO,
-            Level::Debug => raw::LOG_DEBUG,
-        };
         if let Some(log) = self.table().log {
             let text = c_text(text);
             // SAFETY: the host's own function, with its context and a string.
-            unsafe { log(self.ctx, level, text.as_ptr()) };
+            unsafe { log(self.ctx, level.to_raw(), text.as_ptr()) };
         }
     }
 
@@ -128,7 +133,8 @@ impl Host {
     }
 }
 
-fn c_text(text: impl fmt::Display) -> CString {
+/// The text without NULs, of which a C string has only one.
+pub(crate) fn c_text(text: impl fmt::Display) -> CString {
     let mut bytes = text.to_string().into_bytes();
     bytes.retain(|b| *b != 0);
     CString::new(bytes).unwrap_or_default()

@@ -2,7 +2,8 @@
 //!
 //! `include/iopkt/module.h` is the definition, in C; [`raw`] is the same in Rust. Above it stands the
 //! SDK: [`driver::Driver`], [`link::Link`] and [`link::Queue`] are implemented by a driver, which then
-//! says `abi::iopkt_driver!(MyDriver);` and needs no unsafe code for the border. Nothing with an
+//! says `abi::iopkt_driver!(MyDriver);`; [`protocol::Protocol`] by a protocol, which says
+//! `abi::iopkt_protocol!(MyProtocol);`. Neither needs unsafe code for the border. Nothing with an
 //! allocator, no `Vec` and no panic crosses it.
 
 pub mod burst;
@@ -13,6 +14,7 @@ pub mod host;
 pub mod link;
 pub mod mac;
 pub mod options;
+pub mod protocol;
 pub mod raw;
 
 pub use counters::Counters;
@@ -22,3 +24,4 @@ pub use frame::{Offload, RxSlot, TxPacket};
 pub use host::{AddressPlan, Caps, Failure, Host, Level, LinkInfo, LinkState, SuggestedConfig, last_errno};
 pub use link::{Link, LinkFlags, LinkStats, Queue};
 pub use options::{Kind, OptionSpec, Options};
+pub use protocol::{LinkDesc, Protocol, Stack, Wanted};

@@ -280,6 +280,7 @@ impl Channel {
             self.clients.remove(index);
             return Err(e.into());
         }
+        self.look_again(index); // its first message is often there already
         Ok(())
     }
 

@@ -58,7 +58,7 @@ fn a_message_is_answered_with_bytes_and_descriptors_and_its_sender_is_known() {
             let mut reply = [0; 64];
             let (n, fds) = connection.send(b"hello", &[writer.as_fd()], &mut reply).expect("reply");
             assert_eq!((&reply[..n], fds.len()), (&b"well met"[..], 1));
-            drop(writer);
+            drop((writer, fds));
             let mut text = String::new();
             reader.read_to_string(&mut text).expect("read");
             assert_eq!(text, "by your own pipe");

@@ -56,18 +56,18 @@ impl Region {
     }
 }
 
-/// Keeps up to [`Pool::KEPT`] regions of each size for the next user, so that connections that fill
-/// and drain do not go to the allocator each time.
+/// Keeps up to [`Pool::KEPT_BYTES`] of regions for the next user, so that connections that fill and
+/// drain do not go to the allocator (and to the kernel for zeroed pages) each time. Its owner calls
+/// [`Pool::clear`] when traffic has ceased.
 #[derive(Default)]
 pub struct Pool {
     kept: Vec<Vec<Arc<Region>>>,
+    kept_bytes: usize,
 }
 
 impl Pool {
-    /// Regions kept for each size of at most [`Pool::KEPT_SIZE`].
-    pub const KEPT: usize = 16;
-    /// Largest size that is kept at all, in bytes.
-    pub const KEPT_SIZE: usize = 1024 * 1024;
+    /// Most bytes that lie unused in the pool.
+    pub const KEPT_BYTES: usize = 32 << 20;
 
     pub fn new() -> Pool {
         Pool::default()
@@ -80,31 +80,36 @@ impl Pool {
     /// A region of at least `size` bytes: the next power of two within the bounds.
     pub fn take(&mut self, size: usize) -> Arc<Region> {
         let size = size.clamp(REGION_MIN, REGION_MAX).next_power_of_two();
-        let kept = self.kept.get_mut(Self::class(size)).and_then(Vec::pop);
-        kept.unwrap_or_else(|| Arc::new(Region::private(size)))
+        match self.kept.get_mut(Self::class(size)).and_then(Vec::pop) {
+            Some(region) => {
+                self.kept_bytes -= size;
+                region
+            }
+            None => Arc::new(Region::private(size)),
+        }
     }
 
     /// Gives a region back. One that somebody still names (a frame on its way out) is let go instead.
     pub fn give(&mut self, mut region: Arc<Region>) {
-        if region.size() > Self::KEPT_SIZE || Arc::get_mut(&mut region).is_none() {
+        if self.kept_bytes + region.size() > Self::KEPT_BYTES || Arc::get_mut(&mut region).is_none() {
             return;
         }
+        self.kept_bytes += region.size();
         let class = Self::class(region.size());
         if self.kept.len() <= class {
             self.kept.resize_with(class + 1, Vec::new);
         }
-        if self.kept[class].len() < Self::KEPT {
-            self.kept[class].push(region);
-        }
+        self.kept[class].push(region);
     }
 
     /// Bytes that lie unused in the pool.
     pub fn kept_bytes(&self) -> usize {
-        self.kept.iter().flatten().map(|r| r.size()).sum()
+        self.kept_bytes
     }
 
     /// Lets everything go.
     pub fn clear(&mut self) {
         self.kept.clear();
+        self.kept_bytes = 0;
     }
 }

@@ -42,14 +42,12 @@ ops! {
     /// Request: a `WireAddr`. Reply: nothing.
     Bind = 2,
     /// Request: a `WireAddr` (AF_UNSPEC disconnects a datagram socket) and `fillers` (u32): how many
-    /// bytes on the pair are fillers, not data. A stream socket whose handshake goes on answers
-    /// EINPROGRESS. Before it sends this, the library makes the descriptor not writable by
-    /// [`CONNECT_FILLERS`] one-byte writes; in a blocking connect it says one more, and sleeps in the
-    /// (blocking) write of that one, which the kernel lets through once the daemon, at the end of the
-    /// handshake, has read the others. So signals, SA_RESTART and SO_SNDTIMEO are the kernel's. An
-    /// interrupted library still owes that byte before any data. The daemon drops exactly `fillers`
-    /// bytes. Any other answer than EINPROGRESS: the daemon has dropped CONNECT_FILLERS bytes by then
-    /// and awaits no more. A datagram socket uses none. Reply: nothing.
+    /// bytes on the pair are fillers, not data. Before it sends this for a stream socket, the library
+    /// makes the descriptor not writable by [`CONNECT_FILLERS`] one-byte writes. A handshake that goes
+    /// on answers EINPROGRESS, and the daemon drops exactly `fillers` bytes once it ended well; with
+    /// any other answer it has dropped them already. A failed handshake closes the daemon's end with
+    /// the fillers unread, which shows as POLLERR and POLLHUP. A datagram socket uses none.
+    /// Reply: nothing.
     Connect = 3,
     /// Request: `backlog` (i32). Fillers as with `Connect`, never read. Reply: nothing.
     Listen = 4,

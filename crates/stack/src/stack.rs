@@ -12,7 +12,7 @@ use crate::random::Random;
 use crate::raw::Raw;
 use crate::socket::{Events, Shutdown, SocketId, SocketKind};
 use crate::tcp::Tcp;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::udp::Udp;
 
 /// Sizes that differ between the daemon's variants, and what the engine is seeded with.
@@ -62,6 +62,9 @@ impl Config {
     }
 }
 
+/// How long memory that rings gave back waits for its next user.
+const POOL_REST: Duration = Duration::from_secs(2);
+
 /// Takes received datagrams the moment they are found, while their bytes still lie in the frame.
 pub trait Sink {
     /// A datagram for a UDP, raw or ping socket. For raw IPv4 sockets `payload` begins with the IP
@@ -91,6 +94,10 @@ pub struct Stack {
     pub(crate) udp: Udp,
     pub(crate) raw: Raw,
     pub(crate) pool: Pool,
+    /// When the pool's unused memory is given back; far while it has none.
+    trim_at: Instant,
+    /// The latest `now` of a flush.
+    seen: Instant,
     config: Config,
 }
 
@@ -103,6 +110,8 @@ impl Stack {
             udp: Udp::new(&config, &mut random),
             raw: Raw::new(&config, &mut random),
             pool: Pool::new(),
+            trim_at: Instant::FAR,
+            seen: Instant::ZERO,
             config,
         }
     }
@@ -148,6 +157,10 @@ impl Stack {
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut dyn Sink) {
         self.net.handle_timeout(now);
         self.tcp.handle_timeout(&mut self.net, &mut self.pool, now);
+        if self.trim_at <= now {
+            self.pool.clear();
+            self.trim_at = Instant::FAR;
+        }
         for error in self.net.take_local_errors() {
             match error.proto {
                 wire::proto::TCP => self.tcp.icmp_error(&mut self.net, &mut self.pool, now, &error),
@@ -159,6 +172,7 @@ impl Stack {
 
     /// Emits what the transports have to send and delivers packets to ourselves, until quiet.
     pub fn flush(&mut self, now: Instant, sink: &mut dyn Sink) {
+        self.seen = now;
         loop {
             self.tcp.flush(&mut self.net, &mut self.pool, now);
             // Bounded: packets to ourselves are delivered a queue at a time.
@@ -178,7 +192,7 @@ impl Stack {
 
     /// When `handle_timeout` is to be called next; [`Instant::FAR`] for never.
     pub fn next_deadline(&self) -> Instant {
-        self.net.next_deadline().min(self.tcp.next_deadline())
+        self.net.next_deadline().min(self.tcp.next_deadline()).min(self.trim_at)
     }
 
     /// Swaps the frames to send with `batch`, which the caller has cleared.
@@ -188,7 +202,11 @@ impl Stack {
 
     /// The next stream socket to which something happened.
     pub fn poll_event(&mut self) -> Option<(SocketId, Events)> {
-        self.tcp.poll_event()
+        let event = self.tcp.poll_event();
+        if event.is_none() && self.trim_at == Instant::FAR && self.pool.kept_bytes() > 0 {
+            self.trim_at = self.seen + POOL_REST;
+        }
+        event
     }
 
     // --- sockets of every kind -------------------------------------------------------------------

@@ -8,6 +8,8 @@ mod harness;
 mod arp;
 #[path = "wire/autoconf.rs"]
 mod autoconf;
+#[path = "wire/configuration.rs"]
+mod configuration;
 #[path = "wire/forwarding.rs"]
 mod forwarding;
 #[path = "wire/fragments.rs"]

@@ -85,6 +85,9 @@ fn set_offload(file: &OwnedFd, name: &str) -> Result<bool, Failure> {
 fn no_tun(errno: Errno) -> Failure {
     let text = match errno {
         Errno::ENOENT | Errno::ENODEV => "the host has no /dev/net/tun (modprobe tun)".to_owned(),
+        Errno::EACCES | Errno::EPERM => {
+            "/dev/net/tun may not be opened by this user; without it, -d user needs no privilege".to_owned()
+        }
         e => format!("/dev/net/tun: {e}"),
     };
     Failure::new(errno, text)

@@ -14,11 +14,13 @@ pub const HOST4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub const PEER4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub const GROUP4: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
 pub const SECOND4: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
+pub const SECOND_PEER4: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
 pub const HOST6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
 pub const PEER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 pub const PEER6_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
 pub const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x12, 0x34);
 pub const SECOND6: Ipv6Addr = Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 1);
+pub const SECOND_PEER6: Ipv6Addr = Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 2);
 
 pub fn host6_local() -> Ipv6Addr {
     wire::addr::link_local_from_mac(HOST_MAC)
@@ -37,7 +39,7 @@ pub fn pick4(bytes: &mut Bytes<'_>) -> Ipv4Addr {
         7 => Ipv4Addr::UNSPECIFIED,
         8 => Ipv4Addr::LOCALHOST,
         9 => SECOND4,
-        10 => Ipv4Addr::new(10, 1, 0, 2),
+        10 => SECOND_PEER4,
         11 => Ipv4Addr::new(203, 0, 113, 1),
         12 => Ipv4Addr::new(169, 254, 1, 1),
         n => Ipv4Addr::new(10, 0, 0, n),
@@ -57,7 +59,7 @@ pub fn pick6(bytes: &mut Bytes<'_>) -> Ipv6Addr {
         7 => Ipv6Addr::UNSPECIFIED,
         8 => Ipv6Addr::LOCALHOST,
         9 => SECOND6,
-        10 => Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 2),
+        10 => SECOND_PEER6,
         11 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
         12 => wire::addr::solicited_node(host6_local()),
         13 => PEER4.to_ipv6_mapped(),

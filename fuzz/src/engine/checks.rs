@@ -1,6 +1,6 @@
 //! What the engine sends must be well formed: read back with `wire`, checksums and lengths included.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use stack::{Stack, TxFrame};
 use wire::arp::{ArpOp, ArpPacket};
@@ -14,9 +14,9 @@ use wire::mld::MldMessage;
 use wire::ndp::{NdpMessage, NdpOption};
 use wire::tcp::TcpHeader;
 use wire::udp::UdpHeader;
-use wire::{checksum, proto};
+use wire::{MacAddr, checksum, proto};
 
-use super::addresses::{PEER_MAC, PEER4, PEER6, PEER6_LOCAL};
+use super::addresses::{PEER_MAC, PEER4, PEER6, PEER6_LOCAL, SECOND_PEER4, SECOND_PEER6};
 use super::craft;
 
 /// The largest header that GSO may repeat: Ethernet, IPv6, TCP with options.
@@ -30,7 +30,8 @@ pub struct Checker {
 impl Checker {
     /// Panics when the frame is not as it should be. Packets that are only forwarded have their own contents.
     pub fn check(&mut self, stack: &Stack, frame: &TxFrame, bytes: &[u8]) {
-        let link = stack.net.link(frame.link).expect("frames go to links that there are");
+        // What was sent on a link before it was removed is still there; the owner has nowhere to send it.
+        let Some(link) = stack.net.link(frame.link) else { return };
         let (ethernet, packet) = EthernetHeader::parse(bytes).expect("an Ethernet header");
         assert_eq!(ethernet.src, link.mac);
         assert!(frame.header_len as usize <= bytes.len());
@@ -142,16 +143,18 @@ fn check_transport(src: IpAddr, dst: IpAddr, protocol: u8, message: &[u8]) {
     }
 }
 
-/// What the peer answers when it is asked for its station address.
+/// What the peer, or another on the second link, answers when it is asked for its station address.
 pub fn answer_resolution(frame: &[u8]) -> Option<Vec<u8>> {
+    const MINE4: [Ipv4Addr; 2] = [PEER4, SECOND_PEER4];
+    const MINE6: [Ipv6Addr; 3] = [PEER6, PEER6_LOCAL, SECOND_PEER6];
     let (ethernet, packet) = EthernetHeader::parse(frame).ok()?;
     match ethernet.ethertype {
         ETHERTYPE_ARP => {
-            let ask = ArpPacket::parse(packet).ok().filter(|a| a.op == ArpOp::Request && a.target_ip == PEER4)?;
+            let ask = ArpPacket::parse(packet).ok().filter(|a| a.op == ArpOp::Request && MINE4.contains(&a.target_ip))?;
             let reply = ArpPacket {
                 op: ArpOp::Reply,
                 sender_mac: PEER_MAC,
-                sender_ip: PEER4,
+                sender_ip: ask.target_ip,
                 target_mac: ask.sender_mac,
                 target_ip: ask.sender_ip,
             };
@@ -162,17 +165,17 @@ pub fn answer_resolution(frame: &[u8]) -> Option<Vec<u8>> {
         ETHERTYPE_IPV6 => {
             let (header, payload) = Ipv6Header::parse(packet).ok()?;
             let (NdpMessage::NeighborSolicit { target }, _) = NdpMessage::parse(payload).ok()? else { return None };
-            let is_mine = header.next_header == proto::ICMPV6 && [PEER6, PEER6_LOCAL].contains(&target);
-            (is_mine && !header.src.is_unspecified()).then(|| advertisement(target, header.src))
+            let is_mine = header.next_header == proto::ICMPV6 && MINE6.contains(&target);
+            (is_mine && !header.src.is_unspecified()).then(|| advertisement(target, header.src, ethernet.src))
         }
         _ => None,
     }
 }
 
-fn advertisement(target: Ipv6Addr, to: Ipv6Addr) -> Vec<u8> {
+fn advertisement(target: Ipv6Addr, to: Ipv6Addr, station: MacAddr) -> Vec<u8> {
     let message = NdpMessage::NeighborAdvert { router: false, solicited: true, override_: true, target };
     let options = [NdpOption::TargetLinkAddr(PEER_MAC)];
     let mut out = vec![0; message.len(&options)];
     message.emit(&options, target, to, &mut out);
-    craft::Ip6::new(target, to, proto::ICMPV6).frame(&out)
+    craft::ethernet(station, ETHERTYPE_IPV6, &craft::Ip6::new(target, to, proto::ICMPV6).packet(&out))
 }

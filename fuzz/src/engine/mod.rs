@@ -20,6 +20,10 @@ const STEPS_MAX: usize = 200;
 
 /// Bytes as they are: frames behind their lengths, and pauses.
 pub fn frames(data: &[u8]) {
+    run_frames(data);
+}
+
+fn run_frames(data: &[u8]) -> Counted {
     let mut bytes = Bytes::new(data);
     let mut world = World::new(Setup::from_byte(bytes.u8()));
     for _ in 0..STEPS_MAX {
@@ -31,12 +35,16 @@ pub fn frames(data: &[u8]) {
             _ => steps::raw_frame(&mut world, &mut bytes),
         }
     }
-    world.end();
+    world.end()
 }
 
 /// Packets with headers that are right, so that their contents reach fragments, ICMP, NDP, groups, UDP and raw
 /// sockets; and what an operator and programs do meanwhile.
 pub fn session(data: &[u8]) {
+    run_session(data);
+}
+
+fn run_session(data: &[u8]) -> Counted {
     let mut bytes = Bytes::new(data);
     let mut world = World::new(Setup::from_byte(bytes.u8()));
     for _ in 0..STEPS_MAX {
@@ -45,11 +53,15 @@ pub fn session(data: &[u8]) {
         }
         steps::any(&mut world, &mut bytes);
     }
-    world.end();
+    world.end()
 }
 
 /// Segments about where the connections stand, and what programs do with them.
 pub fn tcp(data: &[u8]) {
+    run_tcp(data);
+}
+
+fn run_tcp(data: &[u8]) -> Counted {
     let mut bytes = Bytes::new(data);
     let mut world = World::new(Setup::from_byte(bytes.u8() & !Setup::ROUTER));
     for _ in 0..STEPS_MAX {
@@ -64,5 +76,18 @@ pub fn tcp(data: &[u8]) {
             _ => steps::pause(&mut world, &mut bytes),
         }
     }
-    world.end();
+    world.end()
+}
+
+/// Counters of the engine as (protocol, sentence, value).
+pub type Counted = Vec<(&'static str, &'static str, u64)>;
+
+/// What the engine counted under one input of one of these targets: to see what inputs reach.
+pub fn counters(target: &str, data: &[u8]) -> Counted {
+    match target {
+        "stack_frames" => run_frames(data),
+        "stack_session" => run_session(data),
+        "stack_tcp" => run_tcp(data),
+        _ => Counted::new(),
+    }
 }

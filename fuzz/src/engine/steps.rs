@@ -474,7 +474,8 @@ fn set_option(world: &mut World, bytes: &mut Bytes<'_>, id: stack::SocketId) {
         10 => SockOpt::Linger2(i32::from(byte as i8)),
         11 => SockOpt::WindowClamp(wide),
         12 => SockOpt::QuickAck(on),
-        13 => SockOpt::UserTimeout(wide),
+        // Not for ever: connections without a holder must end in the time that `World::end` gives them.
+        13 => SockOpt::UserTimeout(wide % 600_000),
         14 => SockOpt::NotSentLowat(wide),
         15 => SockOpt::Congestion((if on { "reno" } else { "cubic" }).to_owned()),
         16 => SockOpt::JoinGroup { group, link, addr: None },

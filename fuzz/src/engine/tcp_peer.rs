@@ -54,7 +54,7 @@ impl Peer {
         if header.flags.contains(TcpFlags::SYN) || !self.seen {
             self.host_port = header.src_port;
             self.rcv_nxt = end;
-            self.acked = header.seq.0;
+            self.acked = end;
             self.seen = true;
         } else if end.wrapping_sub(self.rcv_nxt) < 1 << 31 {
             self.rcv_nxt = end;

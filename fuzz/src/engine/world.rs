@@ -11,6 +11,7 @@ use stack::{
 };
 use wire::MacAddr;
 
+use super::Counted;
 use super::addresses::*;
 use super::checks::Checker;
 use super::tcp_peer::Peer;
@@ -192,6 +193,7 @@ impl World {
     pub fn deliver(&mut self, link: LinkId, bytes: &[u8], csum: RxCsum, gso_size: Option<u16>) {
         // What a driver hands over is at most a merged frame.
         let data = &bytes[..bytes.len().min(65_535 + 14)];
+        trace(self.now, "in ", data);
         self.stack.handle_frames(self.now, link, &[RxFrame { data, csum, gso_size }], &mut self.program);
         self.settle();
     }
@@ -225,22 +227,23 @@ impl World {
                 busy = true;
                 frames += 1;
                 let sent = batch.to_vec(frame);
+                trace(self.now, "out", &sent);
                 bytes += sent.len();
                 assert!(frames < FRAMES_MAX && bytes < BYTES_MAX, "one step, {frames} frames, {bytes} bytes");
                 self.checker.check(&self.stack, frame, &sent);
                 if frame.link == self.link {
                     self.peers.iter_mut().for_each(|peer| peer.see(&sent));
                     self.remember(&sent);
-                    if self.setup.peer_answers() {
-                        answers.extend(super::checks::answer_resolution(&sent));
-                    }
+                }
+                if self.setup.peer_answers() {
+                    answers.extend(super::checks::answer_resolution(&sent).map(|answer| (frame.link, answer)));
                 }
             }
             batch.clear();
             self.batch = batch;
-            for answer in answers {
+            for (link, answer) in answers {
                 let frame = RxFrame { data: &answer, csum: RxCsum::Unknown, gso_size: None };
-                self.stack.handle_frames(self.now, self.link, &[frame], &mut self.program);
+                self.stack.handle_frames(self.now, link, &[frame], &mut self.program);
             }
             if !busy {
                 break;
@@ -278,8 +281,9 @@ impl World {
         self.settle();
     }
 
-    /// Closes everything and goes silent. Nothing may be left of any connection.
-    pub fn end(mut self) {
+    /// Closes everything and goes silent. Nothing may be left of any connection. Gives back what the engine
+    /// counted.
+    pub fn end(mut self) -> Counted {
         for id in core::mem::take(&mut self.sockets) {
             self.stack.close(self.now, id);
         }
@@ -292,6 +296,9 @@ impl World {
         self.stack.for_each_socket(&mut |view| left.push(view));
         assert!(left.is_empty(), "left after the end: {left:?}");
         assert_eq!(self.stack.poll_event(), None);
+        let mut counted = Counted::new();
+        self.stack.counters(&mut |protocol, text, value| counted.push((protocol, text, value)));
+        counted
     }
 
     fn check_tables(&self) {
@@ -327,4 +334,25 @@ fn add_link(stack: &mut Stack, now: Instant, name: &str, mac: MacAddr, mtu: u32,
         link_up: true,
     };
     stack.net.add_link(now, setup).expect("room for a link")
+}
+
+/// With `FUZZ_TRACE` set, shows the frames of an input that is replayed.
+fn trace(now: Instant, way: &str, frame: &[u8]) {
+    use std::sync::LazyLock;
+    static ON: LazyLock<bool> = LazyLock::new(|| std::env::var_os("FUZZ_TRACE").is_some());
+    if !*ON {
+        return;
+    }
+    let hex: String = frame.iter().take(120).map(|b| format!("{b:02x}")).collect();
+    eprintln!("{:9}.{:06} {way} {:5} {hex} {}", now.0 / 1_000_000, now.0 % 1_000_000, frame.len(), tcp_line(frame).unwrap_or_default());
+}
+
+fn tcp_line(frame: &[u8]) -> Option<String> {
+    let at = match frame.get(12..14)? {
+        [0x08, 0x00] if frame.get(23) == Some(&wire::proto::TCP) => 34,
+        [0x86, 0xdd] if frame.get(20) == Some(&wire::proto::TCP) => 54,
+        _ => return None,
+    };
+    let (h, options, data) = wire::tcp::TcpHeader::parse(frame.get(at..)?).ok()?;
+    Some(format!("{}>{} {:?} seq {} ack {} win {} len {} {options:?}", h.src_port, h.dst_port, h.flags, h.seq.0, h.ack.0, h.window, data.len()))
 }

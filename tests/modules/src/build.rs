@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use io_pkt::modules::Modules;
 
-/// Drivers that the tests load.
-const DRIVERS: [&str; 4] = ["devnp-packet", "devnp-tap", "devnp-socket", "devnp-user"];
+/// Modules that the tests load.
+const MODULES: [&str; 5] = ["devnp-packet", "devnp-tap", "devnp-socket", "devnp-user", "lsm-parrot"];
 
 /// The checkout's top.
 pub fn top() -> PathBuf {
@@ -23,10 +23,10 @@ pub fn driver_dir() -> PathBuf {
         if !crate::namespace::inside() {
             let mut cargo = Command::new(env!("CARGO"));
             cargo.current_dir(top()).args(["build", "--quiet"]);
-            for driver in DRIVERS {
-                cargo.args(["-p", driver]);
+            for module in MODULES {
+                cargo.args(["-p", module]);
             }
-            assert!(cargo.status().expect("cargo runs").success(), "the drivers do not build");
+            assert!(cargo.status().expect("cargo runs").success(), "the modules do not build");
         }
         target.join("debug")
     };

@@ -1,6 +1,7 @@
 //! Running a test in namespaces of its own.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 const MARK: &str = "IOPKT_TEST_NAMESPACE";
 
@@ -30,6 +31,18 @@ pub fn enter(test: &str) -> bool {
     false
 }
 
+/// As [`enter`], for tests of TAP: false, with a message, where the host lets nobody open `/dev/net/tun`.
+pub fn enter_with_tun(test: &str) -> bool {
+    let open = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+    match open {
+        Ok(_) => enter(test),
+        Err(e) => {
+            println!("{test}: skipped: /dev/net/tun: {e}");
+            false
+        }
+    }
+}
+
 /// Runs `ip ARGS`; the arguments are separated by spaces.
 pub fn ip(args: &str) -> String {
     run("ip", args)
@@ -50,6 +63,12 @@ pub fn veth(a: &str, b: &str) {
     for name in [a, b] {
         std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1").expect("sysctl");
         ip(&format!("link set {name} up"));
+    }
+    // The kernel activates the queues of an interface a little after its carrier came.
+    let end = Instant::now() + Duration::from_secs(5);
+    while ![a, b].iter().all(|name| ip(&format!("-o link show {name}")).contains("state UP")) {
+        assert!(Instant::now() < end, "{a} and {b} do not come up");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -26,7 +26,7 @@ fn bring_up(name: &str) {
 
 #[test]
 fn the_link_is_up_while_the_interface_is_and_goes_with_it() {
-    if !namespace::enter("the_link_is_up_while_the_interface_is_and_goes_with_it") {
+    if !namespace::enter_with_tun("the_link_is_up_while_the_interface_is_and_goes_with_it") {
         return;
     }
     let (device, mut port) = attach("if=tap5");
@@ -50,7 +50,7 @@ fn the_link_is_up_while_the_interface_is_and_goes_with_it() {
 
 #[test]
 fn an_interface_that_we_made_goes_with_the_link() {
-    if !namespace::enter("an_interface_that_we_made_goes_with_the_link") {
+    if !namespace::enter_with_tun("an_interface_that_we_made_goes_with_the_link") {
         return;
     }
     let (device, port) = attach("");
@@ -68,7 +68,7 @@ fn an_interface_that_we_made_goes_with_the_link() {
 
 #[test]
 fn the_kernel_and_we_exchange_super_segments() {
-    if !namespace::enter("the_kernel_and_we_exchange_super_segments") {
+    if !namespace::enter_with_tun("the_kernel_and_we_exchange_super_segments") {
         return;
     }
     let (device, mut port) = attach("if=tap0");
@@ -118,7 +118,7 @@ fn the_kernel_and_we_exchange_super_segments() {
 
 #[test]
 fn two_queues_and_jumbo_frames() {
-    if !namespace::enter("two_queues_and_jumbo_frames") {
+    if !namespace::enter_with_tun("two_queues_and_jumbo_frames") {
         return;
     }
     let mut devices = modules().attach_driver("tap", "if=tap0,queues=2,mtu=9000").unwrap();
@@ -149,7 +149,7 @@ fn two_queues_and_jumbo_frames() {
 
 #[test]
 fn what_is_wrong_is_said_in_one_line() {
-    if !namespace::enter("what_is_wrong_is_said_in_one_line") {
+    if !namespace::enter_with_tun("what_is_wrong_is_said_in_one_line") {
         return;
     }
     let error = |options: &str| modules().attach_driver("tap", options).err().map(|e| e.to_string());

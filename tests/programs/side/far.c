@@ -39,7 +39,7 @@ void begin(int argc, char **argv)
         fprintf(stderr, "usage: %s 4|6 OWN [FAR]\n", argv[0]);
         exit(2);
     }
-    check_deadline(90);
+    check_deadline(60);
     side.family = argv[1][0] == '6' ? AF_INET6 : AF_INET;
     side.own = argv[2];
     side.alone = argc < 4;

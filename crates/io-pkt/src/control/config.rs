@@ -226,7 +226,8 @@ impl Shard {
         Reply::Neighbours { rows, next }
     }
 
-    fn sockets(&self, from: u32) -> Reply {
+    fn sockets(&mut self, from: u32) -> Reply {
+        self.count_all_unclaimed();
         let mut at = 0;
         let mut rows = Vec::new();
         self.stack.for_each_socket(&mut |view| {

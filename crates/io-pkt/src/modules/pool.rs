@@ -12,11 +12,17 @@ pub const HEADROOM: usize = 256 - 14;
 /// Bytes from frame to frame: 64 KiB of IP, its headers and the headroom, in whole pages.
 pub const STRIDE: usize = 17 * 4096;
 
+/// Bytes that a burst is to hold about: a part of a core's second-level cache.
+const BURST_BYTES: usize = 512 * 1024;
+/// Frames offered at least, however large they come.
+const BURST_MIN: usize = 8;
+
 /// Frames that a receive call can fill, reused from call to call.
 pub struct FramePool {
     memory: Arc<Memory>,
     descs: Vec<raw::iopkt_rx>,
     own: u32,
+    offered: usize,
     filled: usize,
 }
 
@@ -61,14 +67,15 @@ impl FramePool {
             offload: Offload::NONE,
             reserved: [0; 3],
         };
-        let mut pool = FramePool { memory, descs: vec![empty; burst], own, filled: 0 };
+        let mut pool = FramePool { memory, descs: vec![empty; burst], own, offered: burst, filled: 0 };
         pool.reset();
         Ok(pool)
     }
 
-    /// Frames that one call can fill.
+    /// Frames that the last call could fill: fewer when those before were large, so that a burst stays
+    /// in the cache until it has been copied onward.
     pub fn burst(&self) -> usize {
-        self.descs.len()
+        self.offered
     }
 
     /// Frames that the last call filled.
@@ -112,17 +119,21 @@ impl FramePool {
     }
 
     pub(super) fn offer(&mut self) -> (*mut raw::iopkt_rx, u32) {
+        if self.filled > 0 {
+            let average = self.descs[..self.filled].iter().map(|d| d.len as usize).sum::<usize>() / self.filled;
+            self.offered = (BURST_BYTES / average.max(1)).clamp(BURST_MIN.min(self.descs.len()), self.descs.len());
+        }
         self.filled = 0;
-        for desc in &mut self.descs {
+        for desc in &mut self.descs[..self.offered] {
             desc.len = 0;
             desc.offload = Offload::NONE;
         }
-        (self.descs.as_mut_ptr(), self.descs.len() as u32)
+        (self.descs.as_mut_ptr(), self.offered as u32)
     }
 
     /// Takes over what the driver filled, after looking that it all lies in the pool.
     pub(super) fn accept(&mut self, filled: usize) -> Result<usize, Errno> {
-        let sound = filled <= self.descs.len() && self.descs[..filled].iter().all(|d| self.holds(d));
+        let sound = filled <= self.offered && self.descs[..filled].iter().all(|d| self.holds(d));
         if !sound {
             self.reset();
             return Err(Errno::EFAULT);

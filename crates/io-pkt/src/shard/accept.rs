@@ -162,6 +162,14 @@ impl Shard {
         self.watch_listener(slot, pressed);
     }
 
+    /// Brings the counts up to date for one who asks; no event tells of a program that accepts at ease.
+    pub(crate) fn count_all_unclaimed(&mut self) {
+        let listeners: Vec<u32> = self.table.slots().filter(|s| self.table.get(*s).is_some_and(|s| s.phase() == Some(Phase::Listening))).collect();
+        for slot in listeners {
+            self.count_unclaimed(slot);
+        }
+    }
+
     fn watch_listener(&mut self, slot: u32, on: bool) {
         let token = self.table.token(slot);
         let Some(socket) = self.table.get_mut(slot) else { return };

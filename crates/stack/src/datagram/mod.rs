@@ -99,7 +99,9 @@ impl Base {
     /// An address that a program gave, as it is on the wire, with its scope.
     pub fn wire_addr(&self, addr: SocketAddr) -> Result<(SocketAddr, Option<LinkId>), Errno> {
         let scope = match addr {
-            SocketAddr::V6(a) if a.scope_id() != 0 && crate::net::address::needs_scope(addr.ip()) => Some(LinkId(a.scope_id())),
+            SocketAddr::V6(a) if a.scope_id() != 0 && crate::net::address::needs_scope(addr.ip()) => {
+                Some(LinkId(a.scope_id()))
+            }
             _ => None,
         };
         match (self.domain, addr.ip()) {
@@ -187,24 +189,41 @@ impl Base {
     pub fn membership(&mut self, net: &mut Net, now: Instant, option: &SockOpt) -> Option<Result<(), Errno>> {
         Some(match option {
             SockOpt::JoinGroup { group, link, addr } => self.join(net, now, unmap(*group), *link, addr.map(IpAddr::V4)),
-            SockOpt::LeaveGroup { group, link, addr } => self.leave(net, now, unmap(*group), *link, addr.map(IpAddr::V4)),
+            SockOpt::LeaveGroup { group, link, addr } => {
+                self.leave(net, now, unmap(*group), *link, addr.map(IpAddr::V4))
+            }
             _ => return None,
         })
     }
 
     /// The link that a membership means: named, or that of an address, or the one that a packet to
     /// the group would take.
-    fn membership_link(&self, net: &Net, group: IpAddr, link: Option<LinkId>, addr: Option<IpAddr>) -> Result<LinkId, Errno> {
+    fn membership_link(
+        &self,
+        net: &Net,
+        group: IpAddr,
+        link: Option<LinkId>,
+        addr: Option<IpAddr>,
+    ) -> Result<LinkId, Errno> {
         if let Some(link) = link {
             return net.link_name(link).map(|_| link).ok_or(Errno::ENODEV);
         }
         match addr.filter(|a| !a.is_unspecified()) {
-            Some(addr) => net.links().find(|l| l.addresses.iter().any(|a| a.addr == addr)).map(|l| l.id).ok_or(Errno::ENODEV),
+            Some(addr) => {
+                net.links().find(|l| l.addresses.iter().any(|a| a.addr == addr)).map(|l| l.id).ok_or(Errno::ENODEV)
+            }
             None => net.group_link(group).ok_or(Errno::ENODEV),
         }
     }
 
-    fn join(&mut self, net: &mut Net, now: Instant, group: IpAddr, link: Option<LinkId>, addr: Option<IpAddr>) -> Result<(), Errno> {
+    fn join(
+        &mut self,
+        net: &mut Net,
+        now: Instant,
+        group: IpAddr,
+        link: Option<LinkId>,
+        addr: Option<IpAddr>,
+    ) -> Result<(), Errno> {
         if !group.is_multicast() || group.is_ipv4() && self.domain == Domain::V6 && self.options.v6only {
             return Err(Errno::EINVAL);
         }
@@ -220,7 +239,14 @@ impl Base {
         Ok(())
     }
 
-    fn leave(&mut self, net: &mut Net, now: Instant, group: IpAddr, link: Option<LinkId>, addr: Option<IpAddr>) -> Result<(), Errno> {
+    fn leave(
+        &mut self,
+        net: &mut Net,
+        now: Instant,
+        group: IpAddr,
+        link: Option<LinkId>,
+        addr: Option<IpAddr>,
+    ) -> Result<(), Errno> {
         let named = link.is_some() || addr.is_some_and(|a| !a.is_unspecified());
         let place = if named {
             let link = self.membership_link(net, group, link, addr)?;

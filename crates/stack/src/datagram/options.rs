@@ -194,7 +194,9 @@ impl Options {
             SockOpt::RecvTos(_) => SockOpt::RecvTos(self.recv_tos),
             SockOpt::MulticastTtl(_) => SockOpt::MulticastTtl(self.multicast_ttl),
             SockOpt::MulticastLoop(_) => SockOpt::MulticastLoop(self.multicast_loop),
-            SockOpt::MulticastIf { .. } => SockOpt::MulticastIf { addr: self.multicast_if.0, link: self.multicast_if.1 },
+            SockOpt::MulticastIf { .. } => {
+                SockOpt::MulticastIf { addr: self.multicast_if.0, link: self.multicast_if.1 }
+            }
             SockOpt::V6Only(_) => SockOpt::V6Only(self.v6only),
             SockOpt::UnicastHops(_) => SockOpt::UnicastHops(self.hops),
             SockOpt::TrafficClass(_) => SockOpt::TrafficClass(self.tclass),

@@ -42,11 +42,19 @@ impl<T> Slots<T> {
 
     /// EBADF for a stale name.
     pub fn named(&self, id: SocketId) -> Result<&T, Errno> {
-        self.slots.get(id.index as usize).filter(|s| s.0 == id.generation).and_then(|s| s.1.as_ref()).ok_or(Errno::EBADF)
+        self.slots
+            .get(id.index as usize)
+            .filter(|s| s.0 == id.generation)
+            .and_then(|s| s.1.as_ref())
+            .ok_or(Errno::EBADF)
     }
 
     pub fn named_mut(&mut self, id: SocketId) -> Result<&mut T, Errno> {
-        self.slots.get_mut(id.index as usize).filter(|s| s.0 == id.generation).and_then(|s| s.1.as_mut()).ok_or(Errno::EBADF)
+        self.slots
+            .get_mut(id.index as usize)
+            .filter(|s| s.0 == id.generation)
+            .and_then(|s| s.1.as_mut())
+            .ok_or(Errno::EBADF)
     }
 
     /// By index, of a live socket.

@@ -10,11 +10,11 @@ use super::address::{Address, AddressOrigin, AddressState};
 use super::agenda::Task;
 use super::link::{Link, MTU_MIN_V6, iff};
 use super::route::{RouteEntry, network, rtf};
-use wire::Cidr;
-use wire::addr::solicited_node;
 use super::sysctl::Sysctl;
 use crate::frame::LinkId;
 use crate::time::Instant;
+use wire::Cidr;
+use wire::addr::solicited_node;
 
 /// Most addresses of one link.
 pub const ADDRESSES_PER_LINK_MAX: usize = 1024;
@@ -40,10 +40,18 @@ impl Net {
     ///
     /// Errors: ENXIO, EEXIST (this link has it already), EINVAL (bad length; a group or unspecified
     /// address; IPv6 on an MTU below 1280), EAFNOSUPPORT, ENOSPC (too many).
-    pub fn add_address(&mut self, now: Instant, id: LinkId, addr: IpAddr, prefix_len: u8, broadcast: Option<Ipv4Addr>) -> Result<(), Errno> {
+    pub fn add_address(
+        &mut self,
+        now: Instant,
+        id: LinkId,
+        addr: IpAddr,
+        prefix_len: u8,
+        broadcast: Option<Ipv4Addr>,
+    ) -> Result<(), Errno> {
         let link = self.config.link(id).ok_or(Errno::ENXIO)?;
         let width = if addr.is_ipv4() { 32 } else { 128 };
-        let unusable = addr.is_unspecified() || addr.is_multicast() || matches!(addr, IpAddr::V4(a) if a.is_broadcast());
+        let unusable =
+            addr.is_unspecified() || addr.is_multicast() || matches!(addr, IpAddr::V4(a) if a.is_broadcast());
         if prefix_len > width || unusable || (addr.is_ipv6() && link.mtu < MTU_MIN_V6) {
             return Err(Errno::EINVAL);
         }
@@ -133,9 +141,13 @@ impl Net {
             }
             c.index_addresses();
         });
-        let shared = self.config.link(id).is_some_and(|l| l.addresses.iter().any(|a| a.prefix_len == address.prefix_len && network(a.addr, a.prefix_len) == subnet));
+        let shared = self.config.link(id).is_some_and(|l| {
+            l.addresses.iter().any(|a| a.prefix_len == address.prefix_len && network(a.addr, a.prefix_len) == subnet)
+        });
         if !shared && address.origin != AddressOrigin::Autoconf {
-            self.change(|c| c.routes_mut(addr).remove(subnet, address.prefix_len, |r| r.link == id && r.flags & rtf::CONNECTED != 0));
+            self.change(|c| {
+                c.routes_mut(addr).remove(subnet, address.prefix_len, |r| r.link == id && r.flags & rtf::CONNECTED != 0)
+            });
         }
         if let (IpAddr::V6(v6), false) = (addr, id == LinkId::LOOPBACK) {
             let _ = self.leave_group(now, id, IpAddr::V6(solicited_node(v6)));

@@ -4,6 +4,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use super::address::{Address, needs_scope};
@@ -11,7 +12,6 @@ use super::link::Link;
 use super::route::{RouteEntry, Trie, rtf};
 use super::sysctl::{Sysctl, Sysctls};
 use crate::frame::LinkId;
-use crate::random::HashKey;
 
 /// See the module's head. Changed through `Net` only, which counts the generation up.
 #[derive(Clone, Debug)]
@@ -23,20 +23,22 @@ pub struct Snapshot {
     /// By index of the link less one.
     links: Vec<Option<Arc<Link>>>,
     /// Usable addresses, with the link of the first that has it.
-    locals: HashMap<IpAddr, LinkId, HashKey>,
-    broadcasts: HashSet<Ipv4Addr, HashKey>,
+    /// The operator chooses these, not a peer: a fast hash does.
+    locals: HashMap<IpAddr, LinkId, FixedState>,
+    broadcasts: HashSet<Ipv4Addr, FixedState>,
 }
 
 impl Snapshot {
-    pub fn new(key: HashKey) -> Snapshot {
+    /// No links, no routes.
+    pub fn empty() -> Snapshot {
         Snapshot {
             generation: 1,
             sysctls: Sysctls::default(),
             routes4: Trie::default(),
             routes6: Trie::default(),
             links: Vec::new(),
-            locals: HashMap::with_hasher(key),
-            broadcasts: HashSet::with_hasher(key),
+            locals: HashMap::with_hasher(FixedState::default()),
+            broadcasts: HashSet::with_hasher(FixedState::default()),
         }
     }
 
@@ -132,8 +134,10 @@ impl Snapshot {
     pub fn route(&self, dst: IpAddr, bound: Option<LinkId>) -> Option<&RouteEntry> {
         let fits = |r: &RouteEntry| bound.is_none_or(|b| b == r.link);
         let trie = self.routes(dst);
-        trie.lookup(dst, |r| fits(r) && (r.flags & (rtf::REJECT | rtf::BLACKHOLE) != 0 || self.link(r.link).is_some_and(Link::is_ready)))
-            .or_else(|| trie.lookup(dst, fits))
+        trie.lookup(dst, |r| {
+            fits(r) && (r.flags & (rtf::REJECT | rtf::BLACKHOLE) != 0 || self.link(r.link).is_some_and(Link::is_ready))
+        })
+        .or_else(|| trie.lookup(dst, fits))
     }
 
     /// The link for groups when nobody says which: the route's, else the first that can.

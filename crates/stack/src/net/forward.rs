@@ -31,7 +31,9 @@ impl Net {
         }
         let route = match self.config.route(inbound.dst, None) {
             Some(route) if route.flags & rtf::BLACKHOLE != 0 => return self.count_not_forwardable(v4),
-            Some(route) if route.flags & rtf::REJECT == 0 => (route.link, route.gateway.unwrap_or(inbound.dst), route.mtu),
+            Some(route) if route.flags & rtf::REJECT == 0 => {
+                (route.link, route.gateway.unwrap_or(inbound.dst), route.mtu)
+            }
             _ => {
                 self.count_not_forwardable(v4);
                 self.icmp_error(now, inbound, Trouble::NoRoute);
@@ -78,7 +80,8 @@ impl Net {
         let start = self.tx.arena.len();
         let ethertype = if v4 { wire::ethernet::ETHERTYPE_IPV4 } else { wire::ethernet::ETHERTYPE_IPV6 };
         self.tx.arena.resize(start + wire::ethernet::EthernetHeader::LEN, 0);
-        wire::ethernet::EthernetHeader { dst: wire::MacAddr::ZERO, src: mac, ethertype }.emit(&mut self.tx.arena[start..]);
+        wire::ethernet::EthernetHeader { dst: wire::MacAddr::ZERO, src: mac, ethertype }
+            .emit(&mut self.tx.arena[start..]);
         let ip_at = self.tx.arena.len();
         self.tx.arena.extend_from_slice(&packet[..len]);
         decrement_ttl(&mut self.tx.arena[ip_at..], v4);
@@ -92,9 +95,15 @@ impl Net {
             Some(_) => (header_len, self.tx.arena.len() - start - header_len),
             None => (ip_at - start + inbound.header.len(), inbound.data.len()),
         };
-        let frame = TxFrame { link: out, start: start as u32, header_len: header_len as u32, payload: Payload::Inline(inline as u32), csum, gso };
-        let group = false;
-        match self.finish_frame(now, next_hop, group, &mut None, frame) {
+        let frame = TxFrame {
+            link: out,
+            start: start as u32,
+            header_len: header_len as u32,
+            payload: Payload::Inline(inline as u32),
+            csum,
+            gso,
+        };
+        match self.finish_frame(now, next_hop, false, &mut None, frame) {
             Ok(()) if v4 => self.counters.ip4.forwarded += 1,
             Ok(()) => self.counters.ip6.forwarded += 1,
             Err(errno::Errno::EHOSTUNREACH) => self.icmp_error(now, inbound, Trouble::HostUnreachable),
@@ -133,7 +142,12 @@ impl Net {
             let start = self.tx.arena.len();
             let head = wire::ethernet::EthernetHeader::LEN + inbound.header.len();
             self.tx.arena.resize(start + head, 0);
-            wire::ethernet::EthernetHeader { dst: wire::MacAddr::ZERO, src: mac, ethertype: wire::ethernet::ETHERTYPE_IPV4 }.emit(&mut self.tx.arena[start..]);
+            wire::ethernet::EthernetHeader {
+                dst: wire::MacAddr::ZERO,
+                src: mac,
+                ethertype: wire::ethernet::ETHERTYPE_IPV4,
+            }
+            .emit(&mut self.tx.arena[start..]);
             let last = (n + 1) * piece >= inbound.data.len();
             let cut = Ipv4Header {
                 total_len: (inbound.header.len() + data.len()) as u16,
@@ -142,12 +156,22 @@ impl Net {
                 ttl: header.ttl - 1,
                 ..header
             };
-            if cut.emit_with_options(options, &mut self.tx.arena[start + wire::ethernet::EthernetHeader::LEN..]).is_err() {
+            if cut
+                .emit_with_options(options, &mut self.tx.arena[start + wire::ethernet::EthernetHeader::LEN..])
+                .is_err()
+            {
                 self.tx.arena.truncate(start);
                 return;
             }
             self.tx.arena.extend_from_slice(data);
-            let frame = TxFrame { link: out, start: start as u32, header_len: head as u32, payload: Payload::Inline(data.len() as u32), csum: None, gso: None };
+            let frame = TxFrame {
+                link: out,
+                start: start as u32,
+                header_len: head as u32,
+                payload: Payload::Inline(data.len() as u32),
+                csum: None,
+                gso: None,
+            };
             if self.finish_frame(now, next_hop, false, &mut None, frame).is_err() {
                 self.count_not_forwardable(true);
                 return;
@@ -169,7 +193,11 @@ impl Net {
     /// A router names a better first hop for `dst`. True when it was believed.
     pub(super) fn redirect(&mut self, now: Instant, link: LinkId, from: IpAddr, dst: IpAddr, target: IpAddr) -> bool {
         // A router routes by itself (RFC 1812 §4.3.3.2, RFC 4861 §8.3).
-        if self.config.forwards(dst.is_ipv4()) || self.config.is_group(target) || self.config.is_local(target) || self.config.is_group(dst) {
+        if self.config.forwards(dst.is_ipv4())
+            || self.config.is_group(target)
+            || self.config.is_local(target)
+            || self.config.is_group(dst)
+        {
             return false;
         }
         let Some(route) = self.config.route(dst, Some(link)) else { return false };
@@ -177,11 +205,14 @@ impl Net {
             return false;
         }
         let on_link = match target {
-            IpAddr::V4(_) => self.config.link(link).is_some_and(|l| l.addresses.iter().any(|a| same_network(a.addr, target, a.prefix_len))),
+            IpAddr::V4(_) => self
+                .config
+                .link(link)
+                .is_some_and(|l| l.addresses.iter().any(|a| same_network(a.addr, target, a.prefix_len))),
             // RFC 4861 §8.1: link-local, or the destination itself.
             IpAddr::V6(t) => t.is_unicast_link_local() || target == dst,
         };
-        if !on_link || self.config.routes4.len() + self.config.routes6.len() >= self.routes_max {
+        if !on_link {
             return false;
         }
         let prefix_len = if dst.is_ipv4() { 32 } else { 128 };
@@ -189,13 +220,27 @@ impl Net {
         let mut flags = rtf::UP | rtf::HOST | rtf::DYNAMIC;
         flags |= if gateway.is_some() { rtf::GATEWAY } else { 0 };
         self.remove_routes(dst, prefix_len, |r| r.flags & rtf::DYNAMIC != 0);
-        let route = RouteEntry { dst, prefix_len, gateway, link, flags, mtu: None, source: None, expires: now + REDIRECT_LIFE, metric: 0 };
+        let route = RouteEntry {
+            dst,
+            prefix_len,
+            gateway,
+            link,
+            flags,
+            mtu: None,
+            source: None,
+            expires: now + REDIRECT_LIFE,
+            metric: 0,
+        };
         self.add_expiring_route(route)
     }
 
     /// Adds a route that goes away by itself.
     pub(super) fn add_expiring_route(&mut self, route: RouteEntry) -> bool {
-        let (dst, len, link, gateway, expires) = (route.dst, route.prefix_len, route.link, route.gateway, route.expires);
+        if self.config.routes4.len() + self.config.routes6.len() >= self.routes_max {
+            return false;
+        }
+        let (dst, len, link, gateway, expires) =
+            (route.dst, route.prefix_len, route.link, route.gateway, route.expires);
         if !self.change(|c| c.routes_mut(dst).insert(route)) {
             return false;
         }
@@ -209,7 +254,11 @@ impl Net {
 fn forwardable(packet: &Inbound<'_>) -> bool {
     match (packet.src, packet.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            !src.is_unspecified() && !dst.is_multicast() && !src.is_link_local() && !dst.is_link_local() && dst.octets()[0] < 240
+            !src.is_unspecified()
+                && !dst.is_multicast()
+                && !src.is_link_local()
+                && !dst.is_link_local()
+                && dst.octets()[0] < 240
         }
         (IpAddr::V6(src), IpAddr::V6(dst)) => {
             !src.is_unspecified() && !dst.is_multicast() && !src.is_unicast_link_local() && !dst.is_unicast_link_local()

@@ -43,7 +43,14 @@ impl Idents {
 
 impl Net {
     /// Sends a packet that is larger than the path's MTU in pieces.
-    pub(super) fn send_fragments(&mut self, now: Instant, path: &mut Path, ip: &IpFields, header: &mut [u8], body: &Body<'_>) -> Result<(), Errno> {
+    pub(super) fn send_fragments(
+        &mut self,
+        now: Instant,
+        path: &mut Path,
+        ip: &IpFields,
+        header: &mut [u8],
+        body: &Body<'_>,
+    ) -> Result<(), Errno> {
         if let Some(offset) = ip.checksum {
             let pseudo = checksum::pseudo(path.src, path.dst, ip.proto, (header.len() + body.len()) as u32);
             let value = transport_checksum(pseudo, header, body, ip.zero_is_none);
@@ -56,7 +63,13 @@ impl Net {
     }
 
     /// The same, of a transport packet that is complete.
-    pub(super) fn send_pieces(&mut self, now: Instant, path: &mut Path, ip: &IpFields, whole: &[u8]) -> Result<(), Errno> {
+    pub(super) fn send_pieces(
+        &mut self,
+        now: Instant,
+        path: &mut Path,
+        ip: &IpFields,
+        whole: &[u8],
+    ) -> Result<(), Errno> {
         let v4 = path.dst.is_ipv4();
         let overhead = ip_header_len(path.dst) + if v4 { 0 } else { FRAGMENT_HEADER_LEN };
         // A multiple of 8, at least one; the MTU is never below 68.

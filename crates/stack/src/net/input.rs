@@ -50,8 +50,8 @@ impl Net {
         }
         let arrival = Arrival { link, csum: frame.csum, gso_size: frame.gso_size, link_group, looped: false };
         match header.ethertype {
-            ETHERTYPE_IPV4 => self.ip4_input(now, arrival, payload),
-            ETHERTYPE_IPV6 if self.ipv6 => self.ip6_input(now, arrival, payload),
+            ETHERTYPE_IPV4 => self.ip4_input(now, arrival, payload).filter(|p| self.verdict_whole(p)),
+            ETHERTYPE_IPV6 if self.ipv6 => self.ip6_input(now, arrival, payload).filter(|p| self.verdict_whole(p)),
             ETHERTYPE_ARP => {
                 self.arp_input(now, link, payload, link_group);
                 None
@@ -69,17 +69,24 @@ impl Net {
             state.counters.rx_packets += 1;
             state.counters.rx_bytes += frame.data.len() as u64;
         }
-        let arrival = Arrival { link: frame.link, csum: RxCsum::Good, gso_size: frame.gso_size, link_group: false, looped: true };
+        let arrival =
+            Arrival { link: frame.link, csum: RxCsum::Good, gso_size: frame.gso_size, link_group: false, looped: true };
         match frame.data.first()? >> 4 {
             4 => self.ip4_input(now, arrival, frame.data),
             _ => self.ip6_input(now, arrival, frame.data),
         }
     }
 
-    /// The verdict hook of packets on their way in, before fragments are put together and after:
-    /// one branch while no rules are loaded (the filter's seam).
+    /// The verdict hook of packets on their way in, before fragments are put together: one branch
+    /// while no rules are loaded (the filter's seam, with `verdict_whole` and `verdict_out`).
     #[inline]
     pub(super) fn verdict_in(&mut self, _arrival: &Arrival, _packet: &[u8]) -> bool {
+        true
+    }
+
+    /// The same of packets for this host, whole.
+    #[inline]
+    fn verdict_whole(&mut self, _packet: &Inbound<'_>) -> bool {
         true
     }
 
@@ -111,7 +118,15 @@ impl Net {
 }
 
 /// A datagram put together, as the transports get it.
-pub(super) fn reassembled(arrival: &Arrival, src: IpAddr, dst: IpAddr, ttl: u8, tos: u8, group: bool, whole: Whole) -> Inbound<'static> {
+pub(super) fn reassembled(
+    arrival: &Arrival,
+    src: IpAddr,
+    dst: IpAddr,
+    ttl: u8,
+    tos: u8,
+    group: bool,
+    whole: Whole,
+) -> Inbound<'static> {
     Inbound {
         link: arrival.link,
         src,

@@ -101,14 +101,15 @@ impl Net {
             || header.src.is_loopback()
             || header.dst.is_loopback()
             || header.dst == Ipv4Addr::UNSPECIFIED
+            // Who has no address yet speaks to everybody.
+            || (header.src.is_unspecified() && !self.config.is_group(IpAddr::V4(header.dst)))
             || self.config.is_broadcast(src)
             || self.config.is_local(src)
     }
 
     /// Errors: where the mistake is, or `None` for a source route that is not at its end.
     fn check_options(&self, area: &[u8]) -> Result<(), Option<u8>> {
-        let mut options = Ipv4Options::new(area);
-        while let Some(option) = options.next() {
+        for option in Ipv4Options::new(area) {
             match option.map_err(|e| Some(e.pointer))? {
                 Ipv4Option::LooseSourceRoute { pointer, route } | Ipv4Option::StrictSourceRoute { pointer, route }
                     if usize::from(pointer) <= route.len() + 3 =>
@@ -121,17 +122,41 @@ impl Net {
         Ok(())
     }
 
-    fn ip4_fragment(&mut self, now: Instant, arrival: &Arrival, header: &Ipv4Header, head: &[u8], payload: &[u8], group: bool) -> Option<Inbound<'static>> {
+    fn ip4_fragment(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        header: &Ipv4Header,
+        head: &[u8],
+        payload: &[u8],
+        group: bool,
+    ) -> Option<Inbound<'static>> {
         let ip = &mut self.counters.ip4;
         ip.fragments += 1;
         let offset = usize::from(header.frag_offset);
         // RFC 791 §3.2: all but the last are multiples of 8 bytes; and the whole must be possible.
-        if payload.is_empty() || (header.mf && payload.len() % 8 != 0) || head.len() + offset + payload.len() > DATA_MAX {
+        if payload.is_empty()
+            || (header.mf && !payload.len().is_multiple_of(8))
+            || head.len() + offset + payload.len() > DATA_MAX
+        {
             ip.fragments_malformed += 1;
             return None;
         }
-        let key = Key { src: IpAddr::V4(header.src), dst: IpAddr::V4(header.dst), ident: header.id.into(), proto: header.proto };
-        let piece = Piece { key, link: arrival.link, offset, more: header.mf, data: payload, header: head, proto: header.proto };
+        let key = Key {
+            src: IpAddr::V4(header.src),
+            dst: IpAddr::V4(header.dst),
+            ident: header.id.into(),
+            proto: header.proto,
+        };
+        let piece = Piece {
+            key,
+            link: arrival.link,
+            offset,
+            more: header.mf,
+            data: payload,
+            header: head,
+            proto: header.proto,
+        };
         let outcome = self.reassembly.add(now, &piece, &mut self.agenda, &mut ip.fragments_dropped);
         let mut whole = match outcome {
             Outcome::Whole(whole) => whole,
@@ -158,7 +183,8 @@ impl Net {
         // The header shown to raw sockets is the whole datagram's.
         if let Ok((first, options)) = Ipv4Header::parse_header(&whole.header.clone()) {
             let total_len = (whole.header.len() + whole.data.len()) as u16;
-            let _ = Ipv4Header { total_len, mf: false, frag_offset: 0, ..first }.emit_with_options(options, &mut whole.header);
+            let _ = Ipv4Header { total_len, mf: false, frag_offset: 0, ..first }
+                .emit_with_options(options, &mut whole.header);
         }
         Some(reassembled(arrival, key.src, key.dst, header.ttl, header.tos, group, whole))
     }

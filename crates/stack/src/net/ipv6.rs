@@ -13,7 +13,16 @@ use crate::time::Instant;
 
 /// Appends the header, and a fragment header if it is a fragment, for `payload_len` bytes.
 #[allow(clippy::too_many_arguments, reason = "the fields of a header")]
-pub(super) fn put_header(to: &mut Vec<u8>, src: Ipv6Addr, dst: Ipv6Addr, ip: &IpFields, hop_limit: u8, payload_len: u16, offset: u16, fragment: Option<(u32, bool)>) {
+pub(super) fn put_header(
+    to: &mut Vec<u8>,
+    src: Ipv6Addr,
+    dst: Ipv6Addr,
+    ip: &IpFields,
+    hop_limit: u8,
+    payload_len: u16,
+    offset: u16,
+    fragment: Option<(u32, bool)>,
+) {
     let at = to.len();
     let extra = if fragment.is_some() { FragmentHeader::LEN } else { 0 };
     let header = Ipv6Header {
@@ -81,7 +90,8 @@ impl Net {
                 self.counters.ip6.group_not_joined += 1;
                 return None;
             }
-        } else if !(if arrival.looped { self.config.is_local(dst) } else { self.config.is_local_on(dst, arrival.link) }) {
+        } else if !(if arrival.looped { self.config.is_local(dst) } else { self.config.is_local_on(dst, arrival.link) })
+        {
             if !self.is_tentative(arrival.link, dst) && !arrival.link_group {
                 self.forward(now, &arrival, &inbound(header.next_header, Ipv6Header::LEN, payload), packet);
             }
@@ -146,12 +156,20 @@ impl Net {
         }
     }
 
-    fn ip6_fragment<'a>(&mut self, now: Instant, arrival: &Arrival, header: &Ipv6Header, chain: &Chain<'a>, packet: &'a [u8], inbound: Inbound<'a>) -> Option<Inbound<'a>> {
+    fn ip6_fragment<'a>(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        header: &Ipv6Header,
+        chain: &Chain<'a>,
+        packet: &'a [u8],
+        inbound: Inbound<'a>,
+    ) -> Option<Inbound<'a>> {
         self.counters.ip6.fragments += 1;
         let fragment = chain.fragment?;
         let (offset, data) = (usize::from(fragment.header.offset), fragment.payload);
         // RFC 8200 §4.5: all but the last are multiples of 8 bytes: the payload length is wrong.
-        if fragment.header.more && data.len() % 8 != 0 {
+        if fragment.header.more && !data.len().is_multiple_of(8) {
             self.counters.ip6.fragments_malformed += 1;
             self.parameter_problem6(now, &inbound, ExtError { offset: 4, code: 0 });
             return None;
@@ -177,7 +195,15 @@ impl Net {
         // RFC 8200 §4.5: the unfragmentable part, with the fragment header taken out of its chain.
         let mut unfragmentable = packet[..fragment.offset].to_vec();
         unfragmentable[fragment.next_field] = fragment.header.next;
-        let piece = Piece { key, link: arrival.link, offset, more: fragment.header.more, data, header: &unfragmentable, proto: fragment.header.next };
+        let piece = Piece {
+            key,
+            link: arrival.link,
+            offset,
+            more: fragment.header.more,
+            data,
+            header: &unfragmentable,
+            proto: fragment.header.next,
+        };
         let ip = &mut self.counters.ip6;
         let mut whole = match self.reassembly.add(now, &piece, &mut self.agenda, &mut ip.fragments_dropped) {
             Outcome::Whole(whole) => whole,
@@ -204,7 +230,15 @@ impl Net {
         whole.header[4..6].copy_from_slice(&payload_len.to_be_bytes());
         // The fragmentable part may begin with extension headers of its own.
         let next_field = fragment.next_field;
-        let ready = reassembled(arrival, inbound.src, inbound.dst, header.hop_limit, header.traffic_class, inbound.group, whole);
+        let ready = reassembled(
+            arrival,
+            inbound.src,
+            inbound.dst,
+            header.hop_limit,
+            header.traffic_class,
+            inbound.group,
+            whole,
+        );
         match wire::ipv6::walk_from(ready.proto, next_field, ready.header.len(), &ready.data) {
             Err(error) => {
                 self.counters.ip6.bad_headers += 1;
@@ -244,7 +278,9 @@ fn check_options(area: &OptionsArea<'_>, multicast: bool) -> Result<(), Refusal>
             UnknownAction::Skip => {}
             UnknownAction::Discard => return Err(Refusal::Silent),
             UnknownAction::IcmpUnlessMulticast if multicast => return Err(Refusal::Silent),
-            UnknownAction::Icmp | UnknownAction::IcmpUnlessMulticast => return Err(Refusal::Problem(option.unrecognized())),
+            UnknownAction::Icmp | UnknownAction::IcmpUnlessMulticast => {
+                return Err(Refusal::Problem(option.unrecognized()));
+            }
         }
     }
     Ok(())

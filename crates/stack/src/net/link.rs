@@ -157,19 +157,42 @@ pub enum LinkRequestKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigEvent {
     /// Another station has or claims one of our addresses.
-    Duplicate { link: String, addr: IpAddr, mac: MacAddr },
-    AddressLearned { link: String, addr: IpAddr },
-    AddressExpired { link: String, addr: IpAddr },
-    RouterLearned { link: String, router: IpAddr },
-    RouterLost { link: String, router: IpAddr },
-    LinkState { link: String, up: bool },
+    Duplicate {
+        link: String,
+        addr: IpAddr,
+        mac: MacAddr,
+    },
+    AddressLearned {
+        link: String,
+        addr: IpAddr,
+    },
+    AddressExpired {
+        link: String,
+        addr: IpAddr,
+    },
+    RouterLearned {
+        link: String,
+        router: IpAddr,
+    },
+    RouterLost {
+        link: String,
+        router: IpAddr,
+    },
+    LinkState {
+        link: String,
+        up: bool,
+    },
 }
 
 impl fmt::Display for ConfigEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigEvent::Duplicate { link, addr, mac } => write!(f, "{link}: duplicate IP address {addr} sent from link address {mac}"),
-            ConfigEvent::AddressLearned { link, addr } => write!(f, "{link}: address {addr} configured from a router's prefix"),
+            ConfigEvent::Duplicate { link, addr, mac } => {
+                write!(f, "{link}: duplicate IP address {addr} sent from link address {mac}")
+            }
+            ConfigEvent::AddressLearned { link, addr } => {
+                write!(f, "{link}: address {addr} configured from a router's prefix")
+            }
             ConfigEvent::AddressExpired { link, addr } => write!(f, "{link}: address {addr} expired"),
             ConfigEvent::RouterLearned { link, router } => write!(f, "{link}: default router {router}"),
             ConfigEvent::RouterLost { link, router } => write!(f, "{link}: default router {router} is gone"),
@@ -200,7 +223,11 @@ impl Net {
         self.states.push(Some(LinkState::new(&mut self.random)));
         self.insert_address(Instant::ZERO, id, Address::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8, AddressOrigin::Manual));
         if self.ipv6 {
-            self.insert_address(Instant::ZERO, id, Address::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 128, AddressOrigin::Manual));
+            self.insert_address(
+                Instant::ZERO,
+                id,
+                Address::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 128, AddressOrigin::Manual),
+            );
         }
     }
 
@@ -336,15 +363,19 @@ impl Net {
         if link.is_loopback() || mac.0[0] & 1 != 0 {
             return Err(Errno::EINVAL);
         }
-        let v4: Vec<IpAddr> = link.addresses.iter().map(|a| a.addr).filter(IpAddr::is_ipv4).collect();
+        let addresses: Vec<IpAddr> = link.addresses.iter().filter(|a| a.is_usable()).map(|a| a.addr).collect();
         self.change(|c| {
             if let Some(link) = c.link_mut(id) {
                 link.mac = mac;
             }
         });
         self.request(id, LinkRequestKind::Mac(mac));
-        for addr in v4 {
-            self.announce_start(now, id, addr);
+        for addr in addresses {
+            match addr {
+                IpAddr::V4(_) => self.announce_start(now, id, addr),
+                // RFC 4861 §7.2.6
+                IpAddr::V6(v6) => self.advertise(now, id, v6, wire::addr::ALL_NODES_V6, false),
+            }
         }
         Ok(())
     }

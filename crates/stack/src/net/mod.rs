@@ -160,7 +160,7 @@ impl Net {
         let mut random = Random::new(random.next_u64());
         let key = HashKey::new(&mut random);
         let mut net = Net {
-            config: Arc::new(config::Snapshot::new(key)),
+            config: Arc::new(config::Snapshot::empty()),
             states: Vec::new(),
             neighbours: neighbour::Cache::new(config.neighbours_max, key),
             reassembly: reassembly::Reassembly::new(config.reassembly_max, key),

@@ -5,11 +5,11 @@ use core::net::IpAddr;
 use std::collections::VecDeque;
 
 use errno::Errno;
+use wire::MacAddr;
 use wire::checksum::{self, Sum};
 use wire::ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetHeader};
 use wire::ipv4::Ipv4Header;
 use wire::ipv6::Ipv6Header;
-use wire::MacAddr;
 
 use super::address::{group_mac, needs_scope};
 use super::neighbour::cache::{Pending, Resolution, Slot};
@@ -109,7 +109,14 @@ impl Net {
     /// Sends one packet: `header` is the transport's header with a zero checksum field.
     /// EMSGSIZE when it is larger than the path's MTU and may not be fragmented; ENOBUFS when a queue
     /// is full; EHOSTUNREACH when the neighbour did not answer lately; else errors as `path`.
-    pub fn send(&mut self, now: Instant, path: &mut Path, ip: &IpFields, header: &mut [u8], body: Body<'_>) -> Result<(), Errno> {
+    pub fn send(
+        &mut self,
+        now: Instant,
+        path: &mut Path,
+        ip: &IpFields,
+        header: &mut [u8],
+        body: Body<'_>,
+    ) -> Result<(), Errno> {
         self.refresh(path).inspect_err(|_| self.count_no_route(path.dst))?;
         let ip_len = ip_header_len(path.dst);
         let total = ip_len + header.len() + body.len();
@@ -211,13 +218,21 @@ impl Net {
         EthernetHeader { dst: MacAddr::ZERO, src: mac, ethertype }.emit(&mut self.tx.arena[start..]);
         self.tx.arena.extend_from_slice(&bytes);
         let header_len = (EthernetHeader::LEN + bytes.len()) as u32;
-        let frame = TxFrame { link: path.link, start: start as u32, header_len, payload: Payload::None, csum: None, gso: None };
+        let frame =
+            TxFrame { link: path.link, start: start as u32, header_len, payload: Payload::None, csum: None, gso: None };
         self.finish_frame(now, path.next_hop, path.group, &mut path.neighbour, frame)
     }
 
     /// Writes Ethernet and IP header at the end of the arena; the destination's station address stays
     /// zero. `fragment`: identification, and whether more follow, of a piece at `offset`.
-    pub(super) fn begin_frame(&mut self, path: &Path, ip: &IpFields, payload_len: u16, offset: u16, fragment: Option<(u32, bool)>) {
+    pub(super) fn begin_frame(
+        &mut self,
+        path: &Path,
+        ip: &IpFields,
+        payload_len: u16,
+        offset: u16,
+        fragment: Option<(u32, bool)>,
+    ) {
         let mac = self.config.link(path.link).map_or(MacAddr::ZERO, |l| l.mac);
         let start = self.tx.arena.len();
         let ethertype = if path.dst.is_ipv4() { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 };
@@ -229,7 +244,15 @@ impl Net {
     }
 
     /// Appends the IP header for a payload of `payload_len` bytes.
-    pub(super) fn put_ip_header(&mut self, to: &mut Vec<u8>, path: &Path, ip: &IpFields, payload_len: u16, offset: u16, fragment: Option<(u32, bool)>) {
+    pub(super) fn put_ip_header(
+        &mut self,
+        to: &mut Vec<u8>,
+        path: &Path,
+        ip: &IpFields,
+        payload_len: u16,
+        offset: u16,
+        fragment: Option<(u32, bool)>,
+    ) {
         let at = to.len();
         match (path.src, path.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
@@ -258,7 +281,16 @@ impl Net {
             }
             (IpAddr::V6(src), IpAddr::V6(dst)) => {
                 self.counters.ip6.sent += 1;
-                super::ipv6::put_header(to, src, dst, ip, self.hop_limit(path.link, ip.ttl), payload_len, offset, fragment);
+                super::ipv6::put_header(
+                    to,
+                    src,
+                    dst,
+                    ip,
+                    self.hop_limit(path.link, ip.ttl),
+                    payload_len,
+                    offset,
+                    fragment,
+                );
             }
             _ => debug_assert!(false, "both addresses of a path are of one family"),
         }
@@ -272,7 +304,14 @@ impl Net {
 
     /// Finds the neighbour and puts the frame, whose bytes end the arena, into the batch; or has it
     /// wait; or takes it back out of the arena with an error.
-    pub(super) fn finish_frame(&mut self, now: Instant, next_hop: IpAddr, group: bool, hint: &mut Option<Slot>, frame: TxFrame) -> Result<(), Errno> {
+    pub(super) fn finish_frame(
+        &mut self,
+        now: Instant,
+        next_hop: IpAddr,
+        group: bool,
+        hint: &mut Option<Slot>,
+        frame: TxFrame,
+    ) -> Result<(), Errno> {
         if !self.verdict_out(&frame) {
             self.tx.arena.truncate(frame.start as usize);
             return Ok(());
@@ -403,7 +442,13 @@ impl Net {
 
     /// Queues a packet for our own input, whole: nothing on the way needs it smaller. Checksums are
     /// left out where only the transport looks: there is no wire that could spoil it.
-    pub(super) fn loop_back(&mut self, path: &Path, ip: &IpFields, header: &[u8], body: &Body<'_>) -> Result<(), Errno> {
+    pub(super) fn loop_back(
+        &mut self,
+        path: &Path,
+        ip: &IpFields,
+        header: &[u8],
+        body: &Body<'_>,
+    ) -> Result<(), Errno> {
         let len = header.len() + body.len();
         let link = match path.bound {
             Some(bound) if needs_scope(path.dst) => bound,

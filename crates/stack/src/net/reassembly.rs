@@ -115,7 +115,15 @@ pub struct Reassembly {
 
 impl Reassembly {
     pub fn new(bytes_max: usize, key: HashKey) -> Reassembly {
-        Reassembly { map: HashMap::with_hasher(key), slots: Vec::new(), free: Vec::new(), ages: VecDeque::new(), births: 0, bytes: 0, bytes_max }
+        Reassembly {
+            map: HashMap::with_hasher(key),
+            slots: Vec::new(),
+            free: Vec::new(),
+            ages: VecDeque::new(),
+            births: 0,
+            bytes: 0,
+            bytes_max,
+        }
     }
 
     /// Takes a fragment in. `evicted` counts fragments of others that had to go for it.
@@ -149,7 +157,9 @@ impl Reassembly {
             return Outcome::Malformed;
         }
         let place = partial.ranges.partition_point(|r| r.0 < piece.offset);
-        if partial.ranges.iter().any(|r| r.0 <= piece.offset && end <= r.1) && partial.data[piece.offset..end] == *piece.data {
+        if partial.ranges.iter().any(|r| r.0 <= piece.offset && end <= r.1)
+            && partial.data[piece.offset..end] == *piece.data
+        {
             return Outcome::Duplicate;
         }
         let before = place.checked_sub(1).map(|i| partial.ranges[i]);
@@ -313,7 +323,9 @@ mod tests {
             let mut whole = None;
             for i in order {
                 let (from, to) = (cuts[i], cuts[i + 1]);
-                if let Outcome::Whole(w) = r.add(Instant::ZERO, &piece(from, &data[from..to], to < 2000), &mut agenda, &mut evicted) {
+                if let Outcome::Whole(w) =
+                    r.add(Instant::ZERO, &piece(from, &data[from..to], to < 2000), &mut agenda, &mut evicted)
+                {
                     whole = Some(w);
                 }
             }

@@ -216,7 +216,13 @@ impl Trie {
     }
 
     /// Changes one route in place; false when there is none such.
-    pub fn update(&mut self, dst: IpAddr, len: u8, which: impl Fn(&RouteEntry) -> bool, change: impl FnOnce(&mut RouteEntry)) -> bool {
+    pub fn update(
+        &mut self,
+        dst: IpAddr,
+        len: u8,
+        which: impl Fn(&RouteEntry) -> bool,
+        change: impl FnOnce(&mut RouteEntry),
+    ) -> bool {
         if self.exact(dst, len).is_empty() {
             return false;
         }

@@ -165,7 +165,12 @@ impl Net {
     }
 
     fn source_for(&self, dst: IpAddr, next_hop: IpAddr, out: LinkId) -> Result<IpAddr, Errno> {
-        if let Some(src) = source::select(dst, next_hop, out, self.config.addresses().filter(|(l, _)| *l != LinkId::LOOPBACK || *l == out)) {
+        if let Some(src) = source::select(
+            dst,
+            next_hop,
+            out,
+            self.config.addresses().filter(|(l, _)| *l != LinkId::LOOPBACK || *l == out),
+        ) {
             return Ok(src);
         }
         // A host without an address asks for one from 0.0.0.0 (RFC 1122 §3.2.1.3: DHCP).
@@ -252,9 +257,16 @@ impl Net {
         let link = match (spec.link, spec.gateway) {
             (Some(link), _) => self.config.link(link).map(|l| l.id).ok_or(Errno::ENXIO)?,
             (None, _) if refuses => LinkId::LOOPBACK,
-            (None, Some(gateway)) if self.config.is_local(gateway) => self.config.addresses().find(|(_, a)| a.addr == gateway).map_or(LinkId::LOOPBACK, |(l, _)| l),
+            (None, Some(gateway)) if self.config.is_local(gateway) => {
+                self.config.addresses().find(|(_, a)| a.addr == gateway).map_or(LinkId::LOOPBACK, |(l, _)| l)
+            }
             (None, Some(gateway)) if needs_scope(gateway) => return Err(Errno::EINVAL),
-            (None, Some(gateway)) => self.config.route(gateway, None).filter(|r| r.gateway.is_none()).map(|r| r.link).ok_or(Errno::ENETUNREACH)?,
+            (None, Some(gateway)) => self
+                .config
+                .route(gateway, None)
+                .filter(|r| r.gateway.is_none())
+                .map(|r| r.link)
+                .ok_or(Errno::ENETUNREACH)?,
             (None, None) => return Err(Errno::EINVAL),
         };
         let dst = network(spec.dst, spec.prefix_len);
@@ -263,13 +275,25 @@ impl Net {
         let mut flags = rtf::UP | rtf::STATIC | (spec.flags & (rtf::REJECT | rtf::BLACKHOLE));
         flags |= if gateway.is_some() { rtf::GATEWAY } else { 0 };
         flags |= if spec.prefix_len == width { rtf::HOST } else { 0 };
-        let route = RouteEntry { dst, prefix_len: spec.prefix_len, gateway, link, flags, mtu: spec.mtu, source: spec.source, expires: Instant::FAR, metric: 0 };
+        let route = RouteEntry {
+            dst,
+            prefix_len: spec.prefix_len,
+            gateway,
+            link,
+            flags,
+            mtu: spec.mtu,
+            source: spec.source,
+            expires: Instant::FAR,
+            metric: 0,
+        };
         let trie = self.config.routes(dst);
         let there = trie.exact(dst, spec.prefix_len).iter().any(|r| r.flags & rtf::CONNECTED == 0);
         if change && !there {
             return Err(Errno::ESRCH);
         }
-        if !change && trie.exact(dst, spec.prefix_len).iter().any(|r| r.metric == 0 && (r.link == link || !needs_scope(dst))) {
+        if !change
+            && trie.exact(dst, spec.prefix_len).iter().any(|r| r.metric == 0 && (r.link == link || !needs_scope(dst)))
+        {
             return Err(Errno::EEXIST);
         }
         if !change && self.config.routes4.len() + self.config.routes6.len() >= self.routes_max {
@@ -286,7 +310,14 @@ impl Net {
     }
 
     /// Errors: ESRCH. Without a gateway or link any route to the prefix goes.
-    pub fn delete_route(&mut self, now: Instant, dst: IpAddr, prefix_len: u8, gateway: Option<IpAddr>, link: Option<LinkId>) -> Result<(), Errno> {
+    pub fn delete_route(
+        &mut self,
+        now: Instant,
+        dst: IpAddr,
+        prefix_len: u8,
+        gateway: Option<IpAddr>,
+        link: Option<LinkId>,
+    ) -> Result<(), Errno> {
         let _ = now;
         let dst = network(dst, prefix_len);
         let which = |r: &RouteEntry| gateway.is_none_or(|g| r.gateway == Some(g)) && link.is_none_or(|l| r.link == l);
@@ -300,7 +331,8 @@ impl Net {
     /// back how many.
     pub fn flush_routes(&mut self, now: Instant, v4: bool, v6: bool) -> usize {
         let _ = now;
-        let gone: Vec<RouteEntry> = self.routes().filter(|r| r.gateway.is_some() && if r.dst.is_ipv4() { v4 } else { v6 }).cloned().collect();
+        let gone: Vec<RouteEntry> =
+            self.routes().filter(|r| r.gateway.is_some() && if r.dst.is_ipv4() { v4 } else { v6 }).cloned().collect();
         gone.iter().map(|route| self.remove_routes(route.dst, route.prefix_len, |r| r == route)).sum()
     }
 
@@ -322,7 +354,9 @@ impl Net {
 
     /// `Task::Route`.
     pub(super) fn route_passed(&mut self, now: Instant, dst: IpAddr, len: u8, link: LinkId, gateway: Option<IpAddr>) {
-        self.change(|c| c.routes_mut(dst).remove(dst, len, |r| r.link == link && r.gateway == gateway && r.expires <= now));
+        self.change(|c| {
+            c.routes_mut(dst).remove(dst, len, |r| r.link == link && r.gateway == gateway && r.expires <= now)
+        });
     }
 
     /// Every route, IPv4 first, in order of prefix.

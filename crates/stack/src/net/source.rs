@@ -102,7 +102,8 @@ mod tests {
             .map(|s| {
                 let (a, len) = s.split_once('/').expect("addr/len");
                 let (len, deprecated) = len.split_once('-').map_or((len, false), |(l, _)| (l, true));
-                let mut addr = Address::new(a.parse().expect("address"), len.parse().expect("length"), AddressOrigin::Manual);
+                let mut addr =
+                    Address::new(a.parse().expect("address"), len.parse().expect("length"), AddressOrigin::Manual);
                 if deprecated {
                     addr.state = AddressState::Deprecated;
                 }
@@ -118,15 +119,24 @@ mod tests {
     fn the_examples_of_the_rfc() {
         assert_eq!(pick("2001:db8:1::1", &["2001:db8:3::1/64", "fe80::1/64"]).as_deref(), Some("2001:db8:3::1"));
         assert_eq!(pick("ff05::1", &["2001:db8:3::1/64", "fe80::1/64"]).as_deref(), Some("2001:db8:3::1"));
-        assert_eq!(pick("2001:db8:1::1", &["2001:db8:1::1/64-deprecated", "2001:db8:2::1/64"]).as_deref(), Some("2001:db8:1::1"));
+        assert_eq!(
+            pick("2001:db8:1::1", &["2001:db8:1::1/64-deprecated", "2001:db8:2::1/64"]).as_deref(),
+            Some("2001:db8:1::1")
+        );
         assert_eq!(pick("fe80::1", &["fe80::2/64-deprecated", "2001:db8:1::1/64"]).as_deref(), Some("fe80::2"));
         assert_eq!(pick("2001:db8:1::1", &["2001:db8:1::2/64", "2001:db8:3::2/64"]).as_deref(), Some("2001:db8:1::2"));
-        assert_eq!(pick("2002:c633:6401::1", &["2002:c633:6401::d5e3:7953:13eb:22e8/64", "2001:db8:1::2/64"]).as_deref(), Some("2002:c633:6401::d5e3:7953:13eb:22e8"));
+        assert_eq!(
+            pick("2002:c633:6401::1", &["2002:c633:6401::d5e3:7953:13eb:22e8/64", "2001:db8:1::2/64"]).as_deref(),
+            Some("2002:c633:6401:0:d5e3:7953:13eb:22e8")
+        );
     }
 
     #[test]
     fn a_deprecated_address_yields_to_a_preferred_one() {
-        assert_eq!(pick("2001:db8:9::1", &["2001:db8:1::2/64-deprecated", "2001:db8:3::2/64"]).as_deref(), Some("2001:db8:3::2"));
+        assert_eq!(
+            pick("2001:db8:9::1", &["2001:db8:1::2/64-deprecated", "2001:db8:3::2/64"]).as_deref(),
+            Some("2001:db8:3::2")
+        );
     }
 
     #[test]

@@ -28,7 +28,6 @@ macro_rules! sysctls {
 sysctls! {
     Ip4Ttl = "net.inet.ip.ttl", 64 in 1..=255, "TTL of packets sent";
     Ip4Forwarding = "net.inet.ip.forwarding", 0 in 0..=1, "forward IPv4 packets between links";
-    Ip4Redirects = "net.inet.ip.redirect", 1 in 0..=1, "send ICMP redirects when forwarding";
     Icmp4Redirects = "net.inet.icmp.rediraccept", 1 in 0..=1, "obey ICMP redirects";
     Icmp4ErrorRate = "net.inet.icmp.errppslimit", 100 in 0..=1000000, "ICMP errors sent a second";
     Icmp4BroadcastEcho = "net.inet.icmp.bmcastecho", 0 in 0..=1, "answer echo requests sent to groups";

@@ -127,7 +127,9 @@ impl Raw {
                 }
                 options.icmp_filter = v;
             }
-            SockOpt::Icmp6Filter(v) if raw && domain == Domain::V6 && protocol == wire::proto::ICMPV6 => options.icmp6_filter = v,
+            SockOpt::Icmp6Filter(v) if raw && domain == Domain::V6 && protocol == wire::proto::ICMPV6 => {
+                options.icmp6_filter = v
+            }
             SockOpt::Checksum6(v) if raw && domain == Domain::V6 => {
                 // RFC 3542 §3.1: ICMPv6's is not to be changed; and it stands at an even place.
                 if protocol == wire::proto::ICMPV6 || v.is_some_and(|o| o % 2 != 0) {
@@ -144,9 +146,15 @@ impl Raw {
         let s = self.sockets.named(id)?;
         let (raw, options) = (s.kind == SocketKind::Raw, &s.base.options);
         Ok(match which {
-            SockOpt::HeaderIncluded(_) if raw && s.base.domain == Domain::V4 => SockOpt::HeaderIncluded(options.header_included),
-            SockOpt::IcmpFilter(_) if raw && s.protocol == wire::proto::ICMP => SockOpt::IcmpFilter(options.icmp_filter),
-            SockOpt::Icmp6Filter(_) if raw && s.protocol == wire::proto::ICMPV6 => SockOpt::Icmp6Filter(options.icmp6_filter),
+            SockOpt::HeaderIncluded(_) if raw && s.base.domain == Domain::V4 => {
+                SockOpt::HeaderIncluded(options.header_included)
+            }
+            SockOpt::IcmpFilter(_) if raw && s.protocol == wire::proto::ICMP => {
+                SockOpt::IcmpFilter(options.icmp_filter)
+            }
+            SockOpt::Icmp6Filter(_) if raw && s.protocol == wire::proto::ICMPV6 => {
+                SockOpt::Icmp6Filter(options.icmp6_filter)
+            }
             SockOpt::Checksum6(_) if raw && s.base.domain == Domain::V6 => SockOpt::Checksum6(options.checksum6),
             other => {
                 let mtu = s.base.peer.and_then(|p| net.path(p.ip(), None, s.base.confined()).ok()).map(|p| p.mtu);
@@ -180,7 +188,14 @@ impl Raw {
         }
     }
 
-    pub fn send(&mut self, net: &mut Net, now: Instant, id: SocketId, meta: &SendMeta, payload: &[u8]) -> Result<usize, Errno> {
+    pub fn send(
+        &mut self,
+        net: &mut Net,
+        now: Instant,
+        id: SocketId,
+        meta: &SendMeta,
+        payload: &[u8],
+    ) -> Result<usize, Errno> {
         let socket = self.sockets.named_mut(id)?;
         if socket.base.no_write {
             return Err(Errno::EPIPE);
@@ -227,7 +242,14 @@ impl Socket {
         }
     }
 
-    fn transmit(&mut self, net: &mut Net, now: Instant, path: &mut Path, meta: &SendMeta, payload: &[u8]) -> Result<(), Errno> {
+    fn transmit(
+        &mut self,
+        net: &mut Net,
+        now: Instant,
+        path: &mut Path,
+        meta: &SendMeta,
+        payload: &[u8],
+    ) -> Result<(), Errno> {
         if self.base.options.header_included {
             return net.send_header_included(now, path, payload);
         }
@@ -241,7 +263,10 @@ impl Socket {
                 IpAddr::V4(_) => 0,
                 IpAddr::V6(_) => wire::checksum::pseudo(path.src, path.dst, self.protocol, payload.len() as u32),
             };
-            let sum = wire::checksum::combine(pseudo, wire::checksum::combine(wire::checksum::partial(&header), wire::checksum::partial(&payload[8..])));
+            let sum = wire::checksum::combine(
+                pseudo,
+                wire::checksum::combine(wire::checksum::partial(&header), wire::checksum::partial(&payload[8..])),
+            );
             header[2..4].copy_from_slice(&wire::checksum::finish(sum).to_be_bytes());
             return self.put(net, now, path, &ip, &mut header, &payload[8..]);
         }
@@ -257,7 +282,15 @@ impl Socket {
         }
     }
 
-    fn put(&self, net: &mut Net, now: Instant, path: &mut Path, ip: &IpFields, header: &mut [u8], body: &[u8]) -> Result<(), Errno> {
+    fn put(
+        &self,
+        net: &mut Net,
+        now: Instant,
+        path: &mut Path,
+        ip: &IpFields,
+        header: &mut [u8],
+        body: &[u8],
+    ) -> Result<(), Errno> {
         if path.group && self.base.options.loops(path.dst) {
             net.loop_group(path, ip, header, &Body::Bytes(body));
         }

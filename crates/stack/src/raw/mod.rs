@@ -71,7 +71,12 @@ impl Raw {
 
     /// A packet for this host. True when a raw socket of its protocol exists that it is for.
     pub fn input(&mut self, _net: &mut Net, _now: Instant, packet: &Inbound<'_>, sink: &mut dyn Sink) -> bool {
-        self.ping_input(packet, sink);
+        if !self.idents.is_empty() {
+            self.ping_input(packet, sink);
+        }
+        if self.protocols.is_empty() {
+            return false;
+        }
         let domain = if packet.dst.is_ipv4() { Domain::V4 } else { Domain::V6 };
         let Some(list) = self.protocols.get(&(domain, packet.proto)) else { return false };
         // IPv4 sockets see the IP header too (raw(7)).
@@ -135,7 +140,8 @@ impl Raw {
             let ident = u16::from_be_bytes([error.header[4], error.header[5]]);
             concerned.extend(self.idents.get(&(domain, ident)).map(|&i| (SocketKind::Ping, i)));
         }
-        concerned.extend(self.protocols.get(&(domain, error.proto)).into_iter().flatten().map(|&i| (SocketKind::Raw, i)));
+        concerned
+            .extend(self.protocols.get(&(domain, error.proto)).into_iter().flatten().map(|&i| (SocketKind::Raw, i)));
         let mut ours = false;
         for (kind, index) in concerned {
             let id = self.sockets.id(kind, index);

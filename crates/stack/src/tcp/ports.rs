@@ -74,7 +74,8 @@ mod tests {
             p.claim(port, i);
         }
         assert_eq!(p.ephemeral(1000..=1099, to, |p, port| p.users(port).next().is_none()), None);
-        p.release(1050, p.users(1050).next().expect("claimed"));
+        let owner = p.users(1050).next().expect("claimed");
+        p.release(1050, owner);
         assert_eq!(p.ephemeral(1000..=1099, to, |p, port| p.users(port).next().is_none()), Some(1050));
     }
 }

@@ -149,7 +149,14 @@ impl Udp {
         }
     }
 
-    pub fn send(&mut self, net: &mut Net, now: Instant, id: SocketId, meta: &SendMeta, payload: &[u8]) -> Result<usize, Errno> {
+    pub fn send(
+        &mut self,
+        net: &mut Net,
+        now: Instant,
+        id: SocketId,
+        meta: &SendMeta,
+        payload: &[u8],
+    ) -> Result<usize, Errno> {
         let socket = self.sockets.named_mut(id)?;
         if socket.base.no_write {
             return Err(Errno::EPIPE);
@@ -173,13 +180,24 @@ impl Udp {
 }
 
 impl Socket {
-    fn send(&mut self, net: &mut Net, now: Instant, meta: &SendMeta, target: &Target, payload: &[u8]) -> Result<usize, Errno> {
+    fn send(
+        &mut self,
+        net: &mut Net,
+        now: Instant,
+        meta: &SendMeta,
+        target: &Target,
+        payload: &[u8],
+    ) -> Result<usize, Errno> {
         let mut path = self.base.way(net, target)?;
         if (meta.dont_route || self.base.options.dont_route) && path.next_hop != path.dst {
             return Err(Errno::ENETUNREACH);
         }
         let len = UdpHeader::LEN + payload.len();
-        let ip = IpFields { checksum: Some(6), zero_is_none: true, ..self.base.options.ip_fields(wire::proto::UDP, &path, len, meta) };
+        let ip = IpFields {
+            checksum: Some(6),
+            zero_is_none: true,
+            ..self.base.options.ip_fields(wire::proto::UDP, &path, len, meta)
+        };
         let mut header = [0; UdpHeader::LEN];
         UdpHeader { src_port: self.port, dst_port: target.port, len: len as u16, checksum: 0 }.emit(&mut header);
         if path.group && self.base.options.loops(path.dst) {

@@ -13,11 +13,12 @@ use wire::udp::UdpHeader;
 use crate::datagram::{Base, Slots};
 use crate::frame::{LinkId, RxCsum};
 use crate::net::counters::counters;
+use crate::net::route::bits;
 use crate::net::{Inbound, Net};
+use crate::options::RecvMeta;
 use crate::random::{HashKey, Random};
 use crate::socket::{SocketId, SocketKind};
 use crate::stack::{Config, IcmpError, Sink, SocketView};
-use crate::options::RecvMeta;
 use crate::time::Instant;
 
 counters! {
@@ -45,7 +46,36 @@ struct Socket {
 }
 
 /// A connected socket's 4-tuple.
-type Flow = (IpAddr, u16, SocketAddr);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Flow {
+    local: (IpAddr, u16),
+    peer: SocketAddr,
+}
+
+impl core::hash::Hash for Flow {
+    /// One write instead of one a field: this runs for every datagram.
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let mut bytes = [0; 36];
+        bytes[..16].copy_from_slice(&bits(self.local.0).to_ne_bytes());
+        bytes[16..32].copy_from_slice(&bits(self.peer.ip()).to_ne_bytes());
+        bytes[32..34].copy_from_slice(&self.local.1.to_ne_bytes());
+        bytes[34..].copy_from_slice(&self.peer.port().to_ne_bytes());
+        state.write(&bytes);
+    }
+}
+
+/// A local address and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place(IpAddr, u16);
+
+impl core::hash::Hash for Place {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let mut bytes = [0; 18];
+        bytes[..16].copy_from_slice(&bits(self.0).to_ne_bytes());
+        bytes[16..].copy_from_slice(&self.1.to_ne_bytes());
+        state.write(&bytes);
+    }
+}
 
 /// All UDP sockets of a stack.
 #[derive(Debug)]
@@ -56,7 +86,7 @@ pub struct Udp {
     /// Connected ones.
     flows: HashMap<Flow, Vec<u32>, HashKey>,
     /// The others, in order of binding.
-    bound: HashMap<(IpAddr, u16), Vec<u32>, HashKey>,
+    bound: HashMap<Place, Vec<u32>, HashKey>,
     key: HashKey,
     random: Random,
     counters: Counters,
@@ -138,7 +168,15 @@ impl Udp {
         right
     }
 
-    fn deliver(&mut self, index: u32, packet: &Inbound<'_>, from: (IpAddr, u16), payload: &[u8], size: usize, sink: &mut dyn Sink) {
+    fn deliver(
+        &mut self,
+        index: u32,
+        packet: &Inbound<'_>,
+        from: (IpAddr, u16),
+        payload: &[u8],
+        size: usize,
+        sink: &mut dyn Sink,
+    ) {
         let id = self.id(index);
         let Some(socket) = self.sockets.at(index).filter(|s| !s.base.no_read) else { return };
         let meta = RecvMeta {
@@ -173,7 +211,8 @@ impl Udp {
 
     /// The socket of a unicast datagram: the connected one, else the most closely bound one.
     fn find(&self, local: IpAddr, port: u16, peer: SocketAddr, link: LinkId) -> Option<u32> {
-        if let Some(list) = self.flows.get(&(local, port, peer))
+        if !self.flows.is_empty()
+            && let Some(list) = self.flows.get(&Flow { local: (local, port), peer })
             && let Some(index) = self.choose(list, local, peer, link)
         {
             return Some(index);
@@ -181,7 +220,7 @@ impl Udp {
         let any4 = IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED);
         let any6 = IpAddr::V6(core::net::Ipv6Addr::UNSPECIFIED);
         let places = if local.is_ipv4() { [local, any4, any6] } else { [local, any6, any6] };
-        places.iter().find_map(|&addr| self.choose(self.bound.get(&(addr, port))?, local, peer, link))
+        places.iter().find_map(|&addr| self.choose(self.bound.get(&Place(addr, port))?, local, peer, link))
     }
 
     /// Of several that share an address: those bound to the link first; a SO_REUSEPORT group shares
@@ -194,7 +233,7 @@ impl Udp {
         let confined = |&&i: &&u32| self.sockets.at(i).is_some_and(|s| s.base.confined().is_some());
         let any_confined = list.iter().filter(fits).any(|i| confined(&i));
         let best = || list.iter().filter(fits).filter(|i| !any_confined || confined(i));
-        let last = *best().last()?;
+        let last = *best().next_back()?;
         if self.sockets.at(last).is_some_and(|s| s.base.options.reuse_port) {
             let count = best().count() as u64;
             let pick = ((u128::from(self.key.hash(&(local, peer))) * u128::from(count)) >> 64) as usize;

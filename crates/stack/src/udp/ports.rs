@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use errno::Errno;
 
-use super::{Socket, Udp};
+use super::{Flow, Place, Socket, Udp};
 use crate::net::Net;
 use crate::net::sysctl::Sysctl;
 use crate::options::Domain;
@@ -19,8 +19,8 @@ impl Udp {
         let (port, local, peer) = (s.port, s.base.local, s.base.peer);
         self.by_port.entry(port).or_default().push(index);
         match peer {
-            Some(peer) => self.flows.entry((local, port, peer)).or_default().push(index),
-            None => self.bound.entry((local, port)).or_default().push(index),
+            Some(peer) => self.flows.entry(Flow { local: (local, port), peer }).or_default().push(index),
+            None => self.bound.entry(Place(local, port)).or_default().push(index),
         }
     }
 
@@ -40,13 +40,14 @@ impl Udp {
         }
         match peer {
             Some(peer) => {
-                if self.flows.get_mut(&(local, port, peer)).is_some_and(without) {
-                    self.flows.remove(&(local, port, peer));
+                let flow = Flow { local: (local, port), peer };
+                if self.flows.get_mut(&flow).is_some_and(without) {
+                    self.flows.remove(&flow);
                 }
             }
             None => {
-                if self.bound.get_mut(&(local, port)).is_some_and(without) {
-                    self.bound.remove(&(local, port));
+                if self.bound.get_mut(&Place(local, port)).is_some_and(without) {
+                    self.bound.remove(&Place(local, port));
                 }
             }
         }
@@ -62,7 +63,8 @@ impl Udp {
                 (Some(a), Some(b)) => a == b,
                 _ => true,
             };
-            let may_share = (me.base.options.reuse_addr && other.base.options.reuse_addr) || (me.base.options.reuse_port && other.base.options.reuse_port);
+            let may_share = (me.base.options.reuse_addr && other.base.options.reuse_addr)
+                || (me.base.options.reuse_port && other.base.options.reuse_port);
             shared_link && !may_share && overlap(me, ip, other)
         })
     }
@@ -108,6 +110,8 @@ fn overlap(me: &Socket, ip: IpAddr, other: &Socket) -> bool {
         return ip == theirs || ip.is_unspecified() || theirs.is_unspecified();
     }
     // A dual-stack wildcard covers every IPv4 address of the port.
-    let covers_v4 = |s: &Socket, ip: IpAddr| ip.is_ipv4() || (ip.is_unspecified() && s.base.domain == Domain::V6 && !s.base.options.v6only);
+    let covers_v4 = |s: &Socket, ip: IpAddr| {
+        ip.is_ipv4() || (ip.is_unspecified() && s.base.domain == Domain::V6 && !s.base.options.v6only)
+    };
     covers_v4(me, ip) && covers_v4(other, theirs)
 }

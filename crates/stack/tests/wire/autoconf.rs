@@ -10,10 +10,23 @@ use wire::ndp::{NdpMessage, NdpOption, PrefixInfo, RouteInfo, RouterAdvert, Rout
 
 use crate::harness::*;
 
-const ADVERT: RouterAdvert =
-    RouterAdvert { hop_limit: 0, managed: false, other: false, preference: RouterPreference::Medium, lifetime_s: 1800, reachable_ms: 0, retrans_ms: 0 };
-const PREFIX: PrefixInfo =
-    PrefixInfo { prefix_len: 64, on_link: true, autonomous: true, valid_s: 86_400, preferred_s: 14_400, prefix: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0) };
+const ADVERT: RouterAdvert = RouterAdvert {
+    hop_limit: 0,
+    managed: false,
+    other: false,
+    preference: RouterPreference::Medium,
+    lifetime_s: 1800,
+    reachable_ms: 0,
+    retrans_ms: 0,
+};
+const PREFIX: PrefixInfo = PrefixInfo {
+    prefix_len: 64,
+    on_link: true,
+    autonomous: true,
+    valid_s: 86_400,
+    preferred_s: 14_400,
+    prefix: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0),
+};
 /// Of [`PREFIX`] and the host's station address.
 const FORMED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0xff, 0xfe00, 1);
 
@@ -28,7 +41,10 @@ fn advertise(host: &mut Host, from: Ipv6Addr, advert: RouterAdvert, options: &[N
 }
 
 fn state(host: &Host, addr: Ipv6Addr) -> Option<AddressState> {
-    host.stack.net.link(host.link).and_then(|l| l.addresses.iter().find(|a| a.addr == IpAddr::V6(addr)).map(|a| a.state))
+    host.stack
+        .net
+        .link(host.link)
+        .and_then(|l| l.addresses.iter().find(|a| a.addr == IpAddr::V6(addr)).map(|a| a.state))
 }
 
 fn gateway(host: &Host) -> Option<IpAddr> {
@@ -73,14 +89,22 @@ fn an_advertisement_ends_the_probe_in_failure() {
     assert_eq!(state(&host, HOST_LL), Some(AddressState::Duplicated));
     host.advance(5000);
     assert!(!host.stack.net.is_local(HOST_LL.into()));
-    assert_eq!(host.stack.net.take_config_events(), [ConfigEvent::Duplicate { link: "en0".into(), addr: HOST_LL.into(), mac: PEER_MAC }]);
+    assert_eq!(
+        host.stack.net.take_config_events(),
+        [ConfigEvent::Duplicate { link: "en0".into(), addr: HOST_LL.into(), mac: PEER_MAC }]
+    );
 }
 
 /// RFC 4862 §5.4.3: so does another's probe for it.
 #[test]
 fn anothers_probe_ends_ours_in_failure() {
     let mut host = Host::build(true, 1500, Offloads::default());
-    host.receive(nd_frame(Ipv6Addr::UNSPECIFIED, solicited_node(HOST_LL), NdpMessage::NeighborSolicit { target: HOST_LL }, &[]));
+    host.receive(nd_frame(
+        Ipv6Addr::UNSPECIFIED,
+        solicited_node(HOST_LL),
+        NdpMessage::NeighborSolicit { target: HOST_LL },
+        &[],
+    ));
     assert_eq!(state(&host, HOST_LL), Some(AddressState::Duplicated));
 }
 
@@ -217,7 +241,12 @@ fn a_short_lifetime_is_not_believed_at_once() {
     let mut host = host();
     advertise(&mut host, PEER_LL, ADVERT, &[NdpOption::PrefixInfo(PREFIX)]);
     host.advance(2000);
-    advertise(&mut host, PEER_LL, ADVERT, &[NdpOption::PrefixInfo(PrefixInfo { valid_s: 10, preferred_s: 10, ..PREFIX })]);
+    advertise(
+        &mut host,
+        PEER_LL,
+        ADVERT,
+        &[NdpOption::PrefixInfo(PrefixInfo { valid_s: 10, preferred_s: 10, ..PREFIX })],
+    );
     host.advance(11_000);
     assert_eq!(state(&host, FORMED), Some(AddressState::Deprecated));
     host.advance(7_180_000);
@@ -300,7 +329,12 @@ fn a_router_that_ceases_to_be_one_is_dropped() {
 #[test]
 fn a_route_information_option_makes_a_route() {
     let mut host = host();
-    let info = RouteInfo { prefix_len: 48, preference: RouterPreference::Medium, lifetime_s: 600, prefix: "2001:db8:ffff::".parse().expect("literal") };
+    let info = RouteInfo {
+        prefix_len: 48,
+        preference: RouterPreference::Medium,
+        lifetime_s: 600,
+        prefix: "2001:db8:ffff::".parse().expect("literal"),
+    };
     advertise(&mut host, PEER_LL, RouterAdvert { lifetime_s: 0, ..ADVERT }, &[NdpOption::RouteInfo(info)]);
     assert_eq!(gateway(&host), Some(PEER_LL.into()));
     host.advance(601_000);

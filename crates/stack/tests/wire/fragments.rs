@@ -156,7 +156,9 @@ fn an_incomplete_datagram_is_given_up_in_time() {
     host.expect_nothing();
     host.advance(200);
     let packet = host.expect_ip4();
-    let Icmpv4Message::TimeExceeded { code: icmpv4::TIME_REASSEMBLY, original } = packet.icmp() else { panic!("time exceeded") };
+    let Icmpv4Message::TimeExceeded { code: icmpv4::TIME_REASSEMBLY, original } = packet.icmp() else {
+        panic!("time exceeded")
+    };
     assert_eq!(original, &first.packet()[..548]);
     host.receive(piece(&whole, 1480, 2008).frame());
     host.expect_no_datagram();
@@ -288,7 +290,8 @@ fn a_large_datagram_is_cut() {
     host.send_to(id, "192.168.1.1:2000", &bytes(4000)).expect("sent");
     let pieces: Vec<Ip4> = (0..3).map(|_| host.expect_ip4()).collect();
     host.expect_nothing();
-    let places: Vec<(u16, bool, usize)> = pieces.iter().map(|p| (p.header.frag_offset, p.header.mf, p.payload.len())).collect();
+    let places: Vec<(u16, bool, usize)> =
+        pieces.iter().map(|p| (p.header.frag_offset, p.header.mf, p.payload.len())).collect();
     assert_eq!(places, [(0, true, 1480), (1480, true, 1480), (2960, false, 1048)]);
     assert!(pieces.iter().all(|p| p.header.id == pieces[0].header.id && !p.header.df));
     let mut whole = Ip4::new(proto::UDP, pieces.iter().flat_map(|p| p.payload.clone()).collect());

@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use stack::net::LinkSetup;
-use stack::{Config, Domain, Duration, Errno, Instant, LinkId, Offloads, RecvMeta, RxCsum, RxFrame, SendMeta, Sink, SocketId, SocketKind, Stack, TxBatch};
+use stack::{
+    Config, Domain, Duration, Errno, Instant, LinkId, Offloads, RecvMeta, RxCsum, RxFrame, SendMeta, Sink, SocketId,
+    SocketKind, Stack, TxBatch,
+};
 use wire::arp::{ArpOp, ArpPacket};
 use wire::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetHeader};
 use wire::icmpv4::Icmpv4Message;
@@ -116,7 +119,15 @@ impl Host {
     }
 
     pub fn add_link(&mut self, name: &str, mac: MacAddr, mtu: u32, offloads: Offloads) -> LinkId {
-        let setup = LinkSetup { name: name.into(), mac, mtu, offloads, driver: "test".into(), media: "Ethernet".into(), link_up: true };
+        let setup = LinkSetup {
+            name: name.into(),
+            mac,
+            mtu,
+            offloads,
+            driver: "test".into(),
+            media: "Ethernet".into(),
+            link_up: true,
+        };
         let link = self.stack.net.add_link(self.now, setup).expect("a new link");
         self.stack.net.set_admin_flags(self.now, link, stack::net::iff::UP, 0).expect("the link is there");
         self.run();
@@ -132,7 +143,15 @@ impl Host {
     pub fn route(&mut self, dst: &str, gateway: IpAddr) {
         let cidr: wire::IpCidr = dst.parse().expect("address/length");
         let link = Some(self.link);
-        let spec = stack::net::RouteSpec { dst: cidr.addr, prefix_len: cidr.prefix_len, gateway: Some(gateway), link, flags: 0, mtu: None, source: None };
+        let spec = stack::net::RouteSpec {
+            dst: cidr.addr,
+            prefix_len: cidr.prefix_len,
+            gateway: Some(gateway),
+            link,
+            flags: 0,
+            mtu: None,
+            source: None,
+        };
         self.stack.net.add_route(self.now, spec, false).expect("a fresh route");
     }
 
@@ -292,7 +311,11 @@ impl Host {
 pub const NO_META: SendMeta = SendMeta { dst: None, src: None, link: None, ttl: None, tos: None, dont_route: false };
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.chunks(16).map(|line| line.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("\n")
+    bytes
+        .chunks(16)
+        .map(|line| line.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 // --- frames --------------------------------------------------------------------------------------
@@ -306,7 +329,8 @@ pub fn ethernet(dst: MacAddr, src: MacAddr, ethertype: u16, payload: &[u8]) -> V
 
 pub fn arp(dst: MacAddr, op: ArpOp, sender: (MacAddr, Ipv4Addr), target: (MacAddr, Ipv4Addr)) -> Vec<u8> {
     let mut packet = [0; ArpPacket::LEN];
-    ArpPacket { op, sender_mac: sender.0, sender_ip: sender.1, target_mac: target.0, target_ip: target.1 }.emit(&mut packet);
+    ArpPacket { op, sender_mac: sender.0, sender_ip: sender.1, target_mac: target.0, target_ip: target.1 }
+        .emit(&mut packet);
     ethernet(dst, sender.0, ETHERTYPE_ARP, &packet)
 }
 
@@ -323,7 +347,19 @@ pub struct Ip4 {
 impl Ip4 {
     /// From the peer to the host.
     pub fn new(protocol: u8, payload: Vec<u8>) -> Ip4 {
-        let header = Ipv4Header { tos: 0, total_len: 0, id: 1, df: false, mf: false, frag_offset: 0, ttl: 64, proto: protocol, src: PEER, dst: HOST, header_len: 20 };
+        let header = Ipv4Header {
+            tos: 0,
+            total_len: 0,
+            id: 1,
+            df: false,
+            mf: false,
+            frag_offset: 0,
+            ttl: 64,
+            proto: protocol,
+            src: PEER,
+            dst: HOST,
+            header_len: 20,
+        };
         Ip4 { dst_mac: HOST_MAC, src_mac: PEER_MAC, header, options: Vec::new(), payload }
     }
 
@@ -340,7 +376,8 @@ impl Ip4 {
         let mut packet = vec![0; 60];
         let header_len = 20 + self.options.len().next_multiple_of(4);
         let total_len = (header_len + self.payload.len()) as u16;
-        let n = Ipv4Header { total_len, ..self.header }.emit_with_options(&self.options, &mut packet).expect("options fit");
+        let n =
+            Ipv4Header { total_len, ..self.header }.emit_with_options(&self.options, &mut packet).expect("options fit");
         packet.truncate(n);
         packet.extend_from_slice(&self.payload);
         packet
@@ -377,7 +414,15 @@ pub struct Ip6 {
 impl Ip6 {
     /// From the peer to the host.
     pub fn new(next_header: u8, payload: Vec<u8>) -> Ip6 {
-        let header = Ipv6Header { traffic_class: 0, flow_label: 0, payload_len: 0, next_header, hop_limit: 64, src: PEER6, dst: HOST6 };
+        let header = Ipv6Header {
+            traffic_class: 0,
+            flow_label: 0,
+            payload_len: 0,
+            next_header,
+            hop_limit: 64,
+            src: PEER6,
+            dst: HOST6,
+        };
         Ip6 { dst_mac: HOST_MAC, src_mac: PEER_MAC, header, payload }
     }
 

@@ -214,7 +214,10 @@ fn an_error_quotes_up_to_1280_bytes_over_ipv6() {
     host.receive(frame.clone());
     let packet = host.expect_ip6();
     assert_eq!(packet.payload.len() + 40, 1280);
-    assert_eq!(packet.icmp(), Icmpv6Message::DestUnreachable { code: icmpv6::UNREACH_PORT, original: &frame[14..14 + 1232] });
+    assert_eq!(
+        packet.icmp(),
+        Icmpv6Message::DestUnreachable { code: icmpv6::UNREACH_PORT, original: &frame[14..14 + 1232] }
+    );
 }
 
 /// RFC 1812 §4.3.2.8: the rate of errors is limited.
@@ -245,7 +248,9 @@ fn a_bad_option_is_a_parameter_problem() {
     let mut packet = Ip4::new(proto::UDP, udp4(PEER, HOST, 1, 2, b""));
     packet.options = vec![1, 7, 99, 4];
     host.receive(packet.frame());
-    let Icmpv4Message::ParameterProblem { code: 0, pointer, .. } = host.expect_ip4().icmp() else { panic!("a problem") };
+    let Icmpv4Message::ParameterProblem { code: 0, pointer, .. } = host.expect_ip4().icmp() else {
+        panic!("a problem")
+    };
     assert_eq!(pointer, 22);
 }
 
@@ -276,7 +281,9 @@ fn unknown_ipv6_options_are_treated_by_their_type() {
     for kind in [0xbe, 0xfe] {
         let (delivered, answer) = with(kind, &mut host);
         let answer = answer.expect("an error");
-        let Icmpv6Message::ParameterProblem { code: icmpv6::PARAM_OPTION, pointer, .. } = answer.icmp() else { panic!("a problem") };
+        let Icmpv6Message::ParameterProblem { code: icmpv6::PARAM_OPTION, pointer, .. } = answer.icmp() else {
+            panic!("a problem")
+        };
         assert_eq!((delivered, pointer), (false, 42));
     }
 }
@@ -399,7 +406,13 @@ fn malformed_headers_are_counted() {
     broken(22, 63);
     host.receive(good[..20].to_vec());
     host.expect_nothing();
-    for text in ["with incorrect version number", "with header length < data size", "with data size < data length", "bad header checksums", "with size smaller than minimum"] {
+    for text in [
+        "with incorrect version number",
+        "with header length < data size",
+        "with data size < data length",
+        "bad header checksums",
+        "with size smaller than minimum",
+    ] {
         assert_eq!(host.counter("ip", text), 1, "{text}");
     }
 }
@@ -418,4 +431,22 @@ fn we_answer_ourselves() {
         assert_eq!(host.datagram().0, id);
     }
     host.expect_nothing();
+}
+
+/// RFC 4443 §2.4 e 3: no error about a group's packet, but for an option that demands one (code 2).
+#[test]
+fn a_groups_packet_is_answered_only_for_an_option_that_demands_it() {
+    let mut host = Host::usual6();
+    let group = wire::addr::ALL_NODES_V6;
+    let mut to_group = |next_header, payload| {
+        let mut packet = Ip6::new(next_header, payload);
+        (packet.header.dst, packet.dst_mac) = (group, MacAddr::multicast_v6(group));
+        host.receive(packet.frame());
+        host.next_frame()
+    };
+    assert_eq!(to_group(200, vec![0; 20]), None);
+    let with_option = |kind| [&[proto::UDP, 0, kind, 4, 0, 0, 0, 0][..], &udp6(PEER6, group, 1, 2, b"x")].concat();
+    assert_eq!(to_group(proto::DSTOPTS, with_option(0xfe)), None);
+    let answer = Ip6::of(&to_group(proto::DSTOPTS, with_option(0xbe)).expect("an error"));
+    assert!(matches!(answer.icmp(), Icmpv6Message::ParameterProblem { code: icmpv6::PARAM_OPTION, .. }));
 }

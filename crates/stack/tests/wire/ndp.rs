@@ -16,7 +16,12 @@ fn host() -> Host {
 }
 
 fn solicit(src: Ipv6Addr, target: Ipv6Addr) -> Ip6 {
-    nd_packet(src, solicited_node(target), NdpMessage::NeighborSolicit { target }, &[NdpOption::SourceLinkAddr(PEER_MAC)])
+    nd_packet(
+        src,
+        solicited_node(target),
+        NdpMessage::NeighborSolicit { target },
+        &[NdpOption::SourceLinkAddr(PEER_MAC)],
+    )
 }
 
 fn advert(solicited: bool, override_: bool, mac: Option<MacAddr>) -> Vec<u8> {
@@ -56,7 +61,12 @@ fn a_solicitation_is_answered() {
 #[test]
 fn the_asker_is_learned_as_stale() {
     let mut host = host();
-    host.receive(nd_frame(PEER6, solicited_node(HOST6), NdpMessage::NeighborSolicit { target: OTHER6 }, &[NdpOption::SourceLinkAddr(PEER_MAC)]));
+    host.receive(nd_frame(
+        PEER6,
+        solicited_node(HOST6),
+        NdpMessage::NeighborSolicit { target: OTHER6 },
+        &[NdpOption::SourceLinkAddr(PEER_MAC)],
+    ));
     assert_eq!(state(&host), None);
     host.expect_nothing();
     host.receive(solicit(PEER6, HOST6).frame());
@@ -97,7 +107,8 @@ fn malformed_solicitations_are_dropped() {
     let mut zero_option = good.clone();
     zero_option.payload[25] = 0;
     icmpv6::finish(&mut zero_option.payload, PEER6, solicited_node(HOST6));
-    let group_target = nd_packet(PEER6, solicited_node(HOST6), NdpMessage::NeighborSolicit { target: ALL_NODES_V6 }, &[]);
+    let group_target =
+        nd_packet(PEER6, solicited_node(HOST6), NdpMessage::NeighborSolicit { target: ALL_NODES_V6 }, &[]);
     let naming_probe = solicit(Ipv6Addr::UNSPECIFIED, HOST6);
     for packet in [bad_code, zero_option, group_target, naming_probe] {
         host.receive(packet.frame());
@@ -114,7 +125,10 @@ fn a_packet_waits_for_the_advertisement() {
     host.send_to(id, "[2001:db8::2]:2000", b"x").expect("queued");
     let (packet, message) = host.expect_nd();
     assert_eq!(message, NdpMessage::NeighborSolicit { target: PEER6 });
-    assert_eq!((packet.header.dst, packet.dst_mac), (solicited_node(PEER6), MacAddr::multicast_v6(solicited_node(PEER6))));
+    assert_eq!(
+        (packet.header.dst, packet.dst_mac),
+        (solicited_node(PEER6), MacAddr::multicast_v6(solicited_node(PEER6)))
+    );
     let (_, mut options) = NdpMessage::parse(&packet.payload).expect("valid");
     assert_eq!(options.next(), Some(Ok(NdpOption::SourceLinkAddr(HOST_MAC))));
     host.expect_nothing();

@@ -30,7 +30,10 @@ fn a_datagram_reaches_the_socket_of_its_port() {
     let id = host.udp("0.0.0.0:1000");
     host.receive(udp4_frame(2000, 1000, b"hello"));
     let (to, meta, data) = host.datagram();
-    assert_eq!((to, meta.src, meta.dst, data), (id, "192.168.1.1:2000".parse().expect("literal"), IpAddr::V4(HOST), b"hello".to_vec()));
+    assert_eq!(
+        (to, meta.src, meta.dst, data),
+        (id, "192.168.1.1:2000".parse().expect("literal"), IpAddr::V4(HOST), b"hello".to_vec())
+    );
     assert_eq!((meta.link, meta.ttl, meta.group), (host.link, 64, false));
     assert_ne!(to, other);
 }
@@ -103,7 +106,9 @@ fn no_socket_is_port_unreachable() {
     let frame = udp4_frame(2000, 1000, b"hello");
     host.receive(frame.clone());
     let answer = host.expect_ip4();
-    let Icmpv4Message::DestUnreachable { code: icmpv4::UNREACH_PORT, original, .. } = answer.icmp() else { panic!("{:?}", answer.icmp()) };
+    let Icmpv4Message::DestUnreachable { code: icmpv4::UNREACH_PORT, original, .. } = answer.icmp() else {
+        panic!("{:?}", answer.icmp())
+    };
     assert_eq!(original, &frame[14..]);
 }
 
@@ -164,7 +169,11 @@ fn a_connected_socket_learns_that_the_port_is_closed() {
     host.stack.connect(host.now, id, Some("192.168.1.1:2000".parse().expect("literal"))).expect("connected");
     host.send(id, b"anyone?").expect("sent");
     let sent = host.expect();
-    host.receive(icmp4_frame(Icmpv4Message::DestUnreachable { code: icmpv4::UNREACH_PORT, next_hop_mtu: 0, original: &sent[14..] }));
+    host.receive(icmp4_frame(Icmpv4Message::DestUnreachable {
+        code: icmpv4::UNREACH_PORT,
+        next_hop_mtu: 0,
+        original: &sent[14..],
+    }));
     assert_eq!(host.inbox.errors, [id]);
     assert_eq!(host.stack.take_error(id), Some(Errno::ECONNREFUSED));
     assert_eq!(host.stack.take_error(id), None);
@@ -177,7 +186,11 @@ fn an_unconnected_socket_learns_only_if_it_asked() {
     let id = host.udp("0.0.0.0:1000");
     host.send_to(id, "192.168.1.1:2000", b"anyone?").expect("sent");
     let sent = host.expect();
-    let error = icmp4_frame(Icmpv4Message::DestUnreachable { code: icmpv4::UNREACH_PORT, next_hop_mtu: 0, original: &sent[14..] });
+    let error = icmp4_frame(Icmpv4Message::DestUnreachable {
+        code: icmpv4::UNREACH_PORT,
+        next_hop_mtu: 0,
+        original: &sent[14..],
+    });
     host.receive(error.clone());
     assert_eq!(host.stack.take_error(id), None);
     host.stack.set_option(host.now, id, SockOpt::RecvErr(true)).expect("set");
@@ -244,7 +257,9 @@ fn a_group_is_heard_while_it_is_joined() {
     assert_eq!(host.stack.set_option(host.now, id, join), Err(Errno::EADDRINUSE));
     host.receive(packet.frame());
     assert_eq!(host.datagram().2, b"all");
-    host.stack.set_option(host.now, id, SockOpt::LeaveGroup { group: group.into(), link: None, addr: None }).expect("left");
+    host.stack
+        .set_option(host.now, id, SockOpt::LeaveGroup { group: group.into(), link: None, addr: None })
+        .expect("left");
     host.receive(packet.frame());
     host.expect_no_datagram();
 }
@@ -255,7 +270,9 @@ fn what_is_sent_to_a_group_comes_back_to_members() {
     let mut host = Host::usual();
     let group = Ipv4Addr::new(239, 1, 2, 3);
     let id = host.udp("0.0.0.0:1000");
-    host.stack.set_option(host.now, id, SockOpt::JoinGroup { group: group.into(), link: None, addr: None }).expect("joined");
+    host.stack
+        .set_option(host.now, id, SockOpt::JoinGroup { group: group.into(), link: None, addr: None })
+        .expect("joined");
     host.settle();
     host.send_to(id, "239.1.2.3:1000", b"all").expect("sent");
     let packet = host.expect_ip4();
@@ -370,7 +387,11 @@ fn a_smaller_path_mtu_is_learned() {
     host.stack.connect(host.now, id, Some("198.51.100.7:2000".parse().expect("literal"))).expect("connected");
     host.send(id, &[0; 1400]).expect("sent");
     let sent = host.expect();
-    host.receive(icmp4_frame(Icmpv4Message::DestUnreachable { code: icmpv4::UNREACH_FRAG_NEEDED, next_hop_mtu: 1000, original: &sent[14..42] }));
+    host.receive(icmp4_frame(Icmpv4Message::DestUnreachable {
+        code: icmpv4::UNREACH_FRAG_NEEDED,
+        next_hop_mtu: 1000,
+        original: &sent[14..42],
+    }));
     assert_eq!(host.stack.option(id, &SockOpt::Mtu(0)), Ok(SockOpt::Mtu(1000)));
     assert_eq!(host.stack.take_error(id), Some(Errno::EMSGSIZE));
     host.send(id, &[0; 1400]).expect("sent");

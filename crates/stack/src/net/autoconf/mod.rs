@@ -46,8 +46,10 @@ impl Net {
         if !self.ipv6 || link.mtu < MTU_MIN_V6 {
             return;
         }
-        let (mac, has_link_local) = (link.mac, link.addresses.iter().any(|a| matches!(a.addr, IpAddr::V6(v6) if v6.is_unicast_link_local())));
-        let tentative: Vec<IpAddr> = link.addresses.iter().filter(|a| a.state == AddressState::Tentative).map(|a| a.addr).collect();
+        let (mac, has_link_local) =
+            (link.mac, link.addresses.iter().any(|a| matches!(a.addr, IpAddr::V6(v6) if v6.is_unicast_link_local())));
+        let tentative: Vec<IpAddr> =
+            link.addresses.iter().filter(|a| a.state == AddressState::Tentative).map(|a| a.addr).collect();
         if !has_link_local && self.config.is_on(Sysctl::Ip6AutoLinkLocal) {
             let addr = IpAddr::V6(wire::addr::link_local_from_mac(mac));
             self.insert_address(now, id, Address::new(addr, 64, AddressOrigin::LinkLocal));
@@ -100,7 +102,12 @@ impl Net {
         self.agenda.set(&mut p.at, now + retrans, Task::Dad(link, addr));
         let dst = solicited_node(target);
         let mut buf = [0; 32];
-        let n = NdpMessage::NeighborSolicit { target }.emit(&[NdpOption::Nonce(&nonce)], Ipv6Addr::UNSPECIFIED, dst, &mut buf);
+        let n = NdpMessage::NeighborSolicit { target }.emit(
+            &[NdpOption::Nonce(&nonce)],
+            Ipv6Addr::UNSPECIFIED,
+            dst,
+            &mut buf,
+        );
         self.counters.icmp6.ns_sent += 1;
         self.send_discovery(now, link, Ipv6Addr::UNSPECIFIED, dst, HOP_LIMIT, &mut buf[..n]);
     }
@@ -137,7 +144,9 @@ impl Net {
 
     /// True for a probe with the nonce of ours: it came back by a loop of the link.
     pub(super) fn is_own_probe(&self, link: LinkId, target: Ipv6Addr, options: &NdpOptions<'_>) -> bool {
-        let Some(p) = self.probations.iter().find(|p| p.link == link && p.addr == IpAddr::V6(target)) else { return false };
+        let Some(p) = self.probations.iter().find(|p| p.link == link && p.addr == IpAddr::V6(target)) else {
+            return false;
+        };
         options.clone().any(|o| matches!(o, Ok(NdpOption::Nonce(nonce)) if nonce == p.nonce))
     }
 }

@@ -72,8 +72,12 @@ impl Net {
         if !self.hears_routers() {
             return;
         }
-        let (Some(mac), Some(src)) = (self.config.link(link).map(|l| l.mac), self.config.link_local(link)) else { return };
-        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
+        let (Some(mac), Some(src)) = (self.config.link(link).map(|l| l.mac), self.config.link_local(link)) else {
+            return;
+        };
+        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else {
+            return;
+        };
         let autoconf = &mut state.autoconf;
         if autoconf.solicits_left == 0 {
             return;
@@ -98,13 +102,22 @@ impl Net {
     }
 
     pub(super) fn stop_soliciting(&mut self, link: LinkId) {
-        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
+        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else {
+            return;
+        };
         state.autoconf.solicits_left = 0;
         self.agenda.set(&mut state.autoconf.solicit_at, Instant::FAR, Task::RouterSolicit(link));
     }
 
     /// RFC 4861 §6.3.4
-    pub(in crate::net) fn router_advertised(&mut self, now: Instant, link: LinkId, router: Ipv6Addr, advert: &RouterAdvert, options: &NdpOptions<'_>) {
+    pub(in crate::net) fn router_advertised(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        router: Ipv6Addr,
+        advert: &RouterAdvert,
+        options: &NdpOptions<'_>,
+    ) {
         if !self.hears_routers() || self.config.is_local(router.into()) {
             return;
         }
@@ -135,7 +148,9 @@ impl Net {
     }
 
     fn take_parameters(&mut self, link: LinkId, advert: &RouterAdvert) {
-        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
+        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else {
+            return;
+        };
         if advert.hop_limit != 0 {
             state.autoconf.hop_limit = Some(advert.hop_limit);
         }
@@ -164,7 +179,9 @@ impl Net {
     fn learn_router(&mut self, now: Instant, link: LinkId, router: Ipv6Addr, advert: &RouterAdvert) {
         let gateway = Some(IpAddr::V6(router));
         let default = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        let known = self.remove_routes(default, 0, |r| r.gateway == gateway && r.link == link && r.flags & rtf::DYNAMIC != 0) > 0;
+        let known = self
+            .remove_routes(default, 0, |r| r.gateway == gateway && r.link == link && r.flags & rtf::DYNAMIC != 0)
+            > 0;
         let name = || self.link_name(link).unwrap_or_default().to_owned();
         if advert.lifetime_s == 0 {
             if known {
@@ -176,7 +193,17 @@ impl Net {
         let name = name();
         let expires = now + Duration::from_secs(advert.lifetime_s.into());
         let flags = rtf::UP | rtf::GATEWAY | rtf::DYNAMIC;
-        let entry = RouteEntry { dst: default, prefix_len: 0, gateway, link, flags, mtu: None, source: None, expires, metric: metric(advert.preference) };
+        let entry = RouteEntry {
+            dst: default,
+            prefix_len: 0,
+            gateway,
+            link,
+            flags,
+            mtu: None,
+            source: None,
+            expires,
+            metric: metric(advert.preference),
+        };
         if self.add_expiring_route(entry) && !known {
             self.event(ConfigEvent::RouterLearned { link: name, router: router.into() });
         }
@@ -185,7 +212,13 @@ impl Net {
     /// A neighbour is no router any more: nothing goes by it.
     pub(in crate::net) fn router_lost(&mut self, link: LinkId, router: Ipv6Addr) {
         let gateway = Some(IpAddr::V6(router));
-        let gone: Vec<RouteEntry> = self.config.routes6.iter().filter(|r| r.gateway == gateway && r.link == link && r.flags & rtf::DYNAMIC != 0).cloned().collect();
+        let gone: Vec<RouteEntry> = self
+            .config
+            .routes6
+            .iter()
+            .filter(|r| r.gateway == gateway && r.link == link && r.flags & rtf::DYNAMIC != 0)
+            .cloned()
+            .collect();
         for route in &gone {
             self.remove_routes(route.dst, route.prefix_len, |r| r == route);
         }
@@ -201,7 +234,9 @@ impl Net {
         if self.config.routes6.exact(default, 0).len() < 2 {
             return;
         }
-        let which = |r: &RouteEntry| r.gateway == Some(router) && r.link == link && r.flags & rtf::DYNAMIC != 0 && r.metric < METRIC_UNREACHABLE;
+        let which = |r: &RouteEntry| {
+            r.gateway == Some(router) && r.link == link && r.flags & rtf::DYNAMIC != 0 && r.metric < METRIC_UNREACHABLE
+        };
         let Some(mut route) = self.config.routes6.exact(default, 0).iter().find(|r| which(r)).cloned() else { return };
         self.remove_routes(default, 0, which);
         route.metric += METRIC_UNREACHABLE;
@@ -215,11 +250,23 @@ impl Net {
         }
         if info.on_link {
             let dst = network(prefix, info.prefix_len);
-            self.remove_routes(dst, info.prefix_len, |r| r.link == link && r.gateway.is_none() && r.flags & rtf::DYNAMIC != 0);
+            self.remove_routes(dst, info.prefix_len, |r| {
+                r.link == link && r.gateway.is_none() && r.flags & rtf::DYNAMIC != 0
+            });
             if info.valid_s != 0 {
                 let flags = rtf::UP | rtf::CONNECTED | rtf::DYNAMIC;
                 let expires = until(now, info.valid_s);
-                self.add_expiring_route(RouteEntry { dst, prefix_len: info.prefix_len, gateway: None, link, flags, mtu: None, source: None, expires, metric: METRIC_PREFIX });
+                self.add_expiring_route(RouteEntry {
+                    dst,
+                    prefix_len: info.prefix_len,
+                    gateway: None,
+                    link,
+                    flags,
+                    mtu: None,
+                    source: None,
+                    expires,
+                    metric: METRIC_PREFIX,
+                });
             }
         }
         // RFC 4862 §5.5.3: c, d
@@ -237,7 +284,8 @@ impl Net {
         let Some(known) = config.addresses.iter().find(|a| a.addr == IpAddr::V6(addr)) else {
             if info.valid_s != 0 && formed < AUTOCONF_ADDRESSES_MAX {
                 let name = config.name.clone();
-                let address = Address { preferred_until, valid_until, ..Address::new(addr.into(), 64, AddressOrigin::Autoconf) };
+                let address =
+                    Address { preferred_until, valid_until, ..Address::new(addr.into(), 64, AddressOrigin::Autoconf) };
                 self.insert_address(now, link, address);
                 self.event(ConfigEvent::AddressLearned { link: name, addr: addr.into() });
             }
@@ -257,17 +305,24 @@ impl Net {
             now + TWO_HOURS
         };
         self.change(|c| {
-            if let Some(a) = c.link_mut(link).and_then(|l| l.addresses.iter_mut().find(|a| a.addr == IpAddr::V6(addr))) {
+            if let Some(a) = c.link_mut(link).and_then(|l| l.addresses.iter_mut().find(|a| a.addr == IpAddr::V6(addr)))
+            {
                 a.preferred_until = preferred_until;
                 a.valid_until = valid_until;
                 a.state = match a.state {
-                    AddressState::Preferred | AddressState::Deprecated if preferred_until > now => AddressState::Preferred,
+                    AddressState::Preferred | AddressState::Deprecated if preferred_until > now => {
+                        AddressState::Preferred
+                    }
                     AddressState::Preferred => AddressState::Deprecated,
                     other => other,
                 };
             }
         });
-        self.set_lifetime(link, addr.into(), if preferred_until > now { preferred_until.min(valid_until) } else { valid_until });
+        self.set_lifetime(
+            link,
+            addr.into(),
+            if preferred_until > now { preferred_until.min(valid_until) } else { valid_until },
+        );
     }
 
     /// RFC 4191 §3.1, hosts of type C.
@@ -276,11 +331,23 @@ impl Net {
         if info.prefix_len == 0 || info.prefix.is_unicast_link_local() || info.prefix.is_multicast() {
             return;
         }
-        self.remove_routes(dst, info.prefix_len, |r| r.link == link && r.gateway == gateway && r.flags & rtf::DYNAMIC != 0);
-        if info.lifetime_s != 0 && self.config.routes6.len() + self.config.routes4.len() < self.routes_max {
+        self.remove_routes(dst, info.prefix_len, |r| {
+            r.link == link && r.gateway == gateway && r.flags & rtf::DYNAMIC != 0
+        });
+        if info.lifetime_s != 0 {
             let flags = rtf::UP | rtf::GATEWAY | rtf::DYNAMIC;
             let expires = until(now, info.lifetime_s);
-            self.add_expiring_route(RouteEntry { dst, prefix_len: info.prefix_len, gateway, link, flags, mtu: None, source: None, expires, metric: metric(info.preference) });
+            self.add_expiring_route(RouteEntry {
+                dst,
+                prefix_len: info.prefix_len,
+                gateway,
+                link,
+                flags,
+                mtu: None,
+                source: None,
+                expires,
+                metric: metric(info.preference),
+            });
         }
     }
 

@@ -79,8 +79,12 @@ impl Net {
     pub(super) fn neighbour_unreachable(&mut self, now: Instant, link: LinkId, waited: &Pending) {
         let Some(packet) = waited.bytes.get(EthernetHeader::LEN..) else { return };
         let parsed = match packet.first().map(|b| b >> 4) {
-            Some(4) => Ipv4Header::parse_header(packet).ok().map(|(h, _)| (IpAddr::V4(h.src), IpAddr::V4(h.dst), h.proto, usize::from(h.header_len))),
-            _ => Ipv6Header::parse_header(packet).ok().map(|(h, _)| (IpAddr::V6(h.src), IpAddr::V6(h.dst), h.next_header, Ipv6Header::LEN)),
+            Some(4) => Ipv4Header::parse_header(packet)
+                .ok()
+                .map(|(h, _)| (IpAddr::V4(h.src), IpAddr::V4(h.dst), h.proto, usize::from(h.header_len))),
+            _ => Ipv6Header::parse_header(packet)
+                .ok()
+                .map(|(h, _)| (IpAddr::V6(h.src), IpAddr::V6(h.dst), h.next_header, Ipv6Header::LEN)),
         };
         let Some((src, dst, proto, header_len)) = parsed else { return };
         if self.config.is_local(src) {
@@ -112,7 +116,15 @@ impl Net {
 }
 
 /// An error about the packet whose transport header begins `transport`.
-pub(super) fn quoted_error(src: IpAddr, dst: IpAddr, proto: u8, transport: &[u8], errno: Errno, hard: bool, mtu: Option<u32>) -> IcmpError {
+pub(super) fn quoted_error(
+    src: IpAddr,
+    dst: IpAddr,
+    proto: u8,
+    transport: &[u8],
+    errno: Errno,
+    hard: bool,
+    mtu: Option<u32>,
+) -> IcmpError {
     let mut header = [0; 8];
     let n = transport.len().min(8);
     header[..n].copy_from_slice(&transport[..n]);

@@ -23,7 +23,15 @@ const ERROR_TOS: u8 = 0xc0;
 const ENONET: Errno = Errno(64);
 
 fn fields(tos: u8) -> IpFields {
-    IpFields { proto: wire::proto::ICMP, ttl: None, tos, dont_fragment: false, checksum: None, zero_is_none: false, gso_size: None }
+    IpFields {
+        proto: wire::proto::ICMP,
+        ttl: None,
+        tos,
+        dont_fragment: false,
+        checksum: None,
+        zero_is_none: false,
+        gso_size: None,
+    }
 }
 
 impl Net {
@@ -144,7 +152,8 @@ impl Net {
     fn redirect4(&mut self, now: Instant, packet: &Inbound<'_>, gateway: Ipv4Addr, original: &[u8]) {
         let accepted = self.config.is_on(Sysctl::Icmp4Redirects)
             && Ipv4Header::parse_header(original).is_ok_and(|(header, _)| {
-                self.config.is_local(IpAddr::V4(header.src)) && self.redirect(now, packet.link, packet.src, IpAddr::V4(header.dst), IpAddr::V4(gateway))
+                self.config.is_local(IpAddr::V4(header.src))
+                    && self.redirect(now, packet.link, packet.src, IpAddr::V4(header.dst), IpAddr::V4(gateway))
             });
         if !accepted {
             self.counters.icmp4.redirects_bad += 1;
@@ -158,7 +167,8 @@ impl Net {
             original
         };
         let original = quote(&packet.data);
-        let unreachable = |code, next_hop_mtu| Icmpv4Message::DestUnreachable { code, next_hop_mtu, original: &original };
+        let unreachable =
+            |code, next_hop_mtu| Icmpv4Message::DestUnreachable { code, next_hop_mtu, original: &original };
         let message = match trouble {
             Trouble::NoRoute => unreachable(icmpv4::UNREACH_NET, 0),
             Trouble::HostUnreachable => unreachable(icmpv4::UNREACH_HOST, 0),
@@ -166,18 +176,25 @@ impl Net {
             Trouble::PortUnreachable => unreachable(icmpv4::UNREACH_PORT, 0),
             Trouble::TooBig(mtu) => unreachable(icmpv4::UNREACH_FRAG_NEEDED, mtu.min(65_535) as u16),
             Trouble::TtlExceeded => Icmpv4Message::TimeExceeded { code: icmpv4::TIME_TTL, original: &original },
-            Trouble::ReassemblyExceeded => Icmpv4Message::TimeExceeded { code: icmpv4::TIME_REASSEMBLY, original: &original },
+            Trouble::ReassemblyExceeded => {
+                Icmpv4Message::TimeExceeded { code: icmpv4::TIME_REASSEMBLY, original: &original }
+            }
         };
         self.send_error4(now, packet, &message);
     }
 
     pub(in crate::net) fn parameter_problem4(&mut self, now: Instant, packet: &Inbound<'_>, pointer: u8) {
-        let message = Icmpv4Message::ParameterProblem { code: icmpv4::PARAM_POINTER, pointer, original: &packet.header };
+        let message =
+            Icmpv4Message::ParameterProblem { code: icmpv4::PARAM_POINTER, pointer, original: &packet.header };
         self.send_error4(now, packet, &message);
     }
 
     pub(in crate::net) fn source_route_failed(&mut self, now: Instant, packet: &Inbound<'_>) {
-        let message = Icmpv4Message::DestUnreachable { code: icmpv4::UNREACH_SOURCE_ROUTE, next_hop_mtu: 0, original: &packet.header };
+        let message = Icmpv4Message::DestUnreachable {
+            code: icmpv4::UNREACH_SOURCE_ROUTE,
+            next_hop_mtu: 0,
+            original: &packet.header,
+        };
         self.send_error4(now, packet, &message);
     }
 
@@ -192,7 +209,13 @@ impl Net {
         }
         let (IpAddr::V4(src), IpAddr::V4(dst)) = (packet.src, packet.dst) else { return };
         let later_fragment = Ipv4Header::parse_header(&packet.header).is_ok_and(|(h, _)| h.frag_offset != 0);
-        if packet.group || later_fragment || self.config.is_group(packet.src) || src.is_unspecified() || src.octets()[0] >= 240 || dst.is_multicast() {
+        if packet.group
+            || later_fragment
+            || self.config.is_group(packet.src)
+            || src.is_unspecified()
+            || src.octets()[0] >= 240
+            || dst.is_multicast()
+        {
             self.counters.icmp4.not_about_group += 1;
             return;
         }
@@ -215,12 +238,14 @@ impl Net {
 fn is_error(icmp: &[u8]) -> bool {
     !matches!(
         icmp.first(),
-        Some(&(icmpv4::ECHO_REPLY
-            | icmpv4::ECHO_REQUEST
-            | icmpv4::ROUTER_ADVERT
-            | icmpv4::ROUTER_SOLICIT
-            | icmpv4::TIMESTAMP_REQUEST
-            | icmpv4::TIMESTAMP_REPLY))
+        Some(
+            &(icmpv4::ECHO_REPLY
+                | icmpv4::ECHO_REQUEST
+                | icmpv4::ROUTER_ADVERT
+                | icmpv4::ROUTER_SOLICIT
+                | icmpv4::TIMESTAMP_REQUEST
+                | icmpv4::TIMESTAMP_REPLY)
+        )
     )
 }
 

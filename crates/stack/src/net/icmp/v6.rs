@@ -26,7 +26,15 @@ const MLD_LAST: u8 = 132;
 const MLD2_REPORT: u8 = 143;
 
 pub(in crate::net) fn fields(tos: u8, ttl: Option<u8>) -> IpFields {
-    IpFields { proto: wire::proto::ICMPV6, ttl, tos, dont_fragment: false, checksum: None, zero_is_none: false, gso_size: None }
+    IpFields {
+        proto: wire::proto::ICMPV6,
+        ttl,
+        tos,
+        dont_fragment: false,
+        checksum: None,
+        zero_is_none: false,
+        gso_size: None,
+    }
 }
 
 impl Net {
@@ -67,7 +75,9 @@ impl Net {
                 icmp.unreachable_received += 1;
                 let (errno, hard) = match code {
                     icmpv6::UNREACH_NO_ROUTE => (Errno::ENETUNREACH, false),
-                    icmpv6::UNREACH_ADMIN_PROHIBITED | icmpv6::UNREACH_SOURCE_POLICY | icmpv6::UNREACH_REJECT => (Errno::EACCES, true),
+                    icmpv6::UNREACH_ADMIN_PROHIBITED | icmpv6::UNREACH_SOURCE_POLICY | icmpv6::UNREACH_REJECT => {
+                        (Errno::EACCES, true)
+                    }
                     icmpv6::UNREACH_BEYOND_SCOPE => (Errno::EHOSTUNREACH, false),
                     icmpv6::UNREACH_ADDRESS => (Errno::EHOSTUNREACH, false),
                     icmpv6::UNREACH_PORT => (Errno::ECONNREFUSED, true),
@@ -159,7 +169,9 @@ impl Net {
             Trouble::PortUnreachable => unreachable(icmpv6::UNREACH_PORT),
             Trouble::TooBig(mtu) => Icmpv6Message::PacketTooBig { mtu, original: &original },
             Trouble::TtlExceeded => Icmpv6Message::TimeExceeded { code: icmpv6::TIME_HOP_LIMIT, original: &original },
-            Trouble::ReassemblyExceeded => Icmpv6Message::TimeExceeded { code: icmpv6::TIME_REASSEMBLY, original: &original },
+            Trouble::ReassemblyExceeded => {
+                Icmpv6Message::TimeExceeded { code: icmpv6::TIME_REASSEMBLY, original: &original }
+            }
             // RFC 8200 §4: an unrecognised next header; the pointer names the field that held it.
             Trouble::ProtocolUnreachable => {
                 let pointer = next_header_field(packet) as u32;
@@ -171,7 +183,8 @@ impl Net {
 
     pub(in crate::net) fn parameter_problem6(&mut self, now: Instant, packet: &Inbound<'_>, error: ExtError) {
         let original = quote(packet);
-        let message = Icmpv6Message::ParameterProblem { code: error.code, pointer: error.offset as u32, original: &original };
+        let message =
+            Icmpv6Message::ParameterProblem { code: error.code, pointer: error.offset as u32, original: &original };
         self.send_error6(now, packet, &message);
     }
 
@@ -187,7 +200,10 @@ impl Net {
         }
         // §2.4 e 3–6: not about a group's packet (but for two errors that may), nor to who is not a
         // single node.
-        let may_answer_group = matches!(message, Icmpv6Message::PacketTooBig { .. } | Icmpv6Message::ParameterProblem { code: icmpv6::PARAM_OPTION, .. });
+        let may_answer_group = matches!(
+            message,
+            Icmpv6Message::PacketTooBig { .. } | Icmpv6Message::ParameterProblem { code: icmpv6::PARAM_OPTION, .. }
+        );
         if (packet.group && !may_answer_group) || src.is_multicast() || src.is_unspecified() {
             self.counters.icmp6.not_about_group += 1;
             return;
@@ -214,7 +230,15 @@ impl Net {
 
     /// Sends neighbour or listener discovery: `bytes` is a message with its checksum, from `src`
     /// (which may be unspecified) to `dst` over `link`.
-    pub(in crate::net) fn send_discovery(&mut self, now: Instant, link: crate::frame::LinkId, src: Ipv6Addr, dst: Ipv6Addr, hop_limit: u8, bytes: &mut [u8]) {
+    pub(in crate::net) fn send_discovery(
+        &mut self,
+        now: Instant,
+        link: crate::frame::LinkId,
+        src: Ipv6Addr,
+        dst: Ipv6Addr,
+        hop_limit: u8,
+        bytes: &mut [u8],
+    ) {
         let Some(mut path) = self.link_path(link, src, dst) else { return };
         if self.send(now, &mut path, &fields(0, Some(hop_limit)), bytes, Body::None).is_ok() {
             self.counters.icmp6.sent += 1;
@@ -224,7 +248,14 @@ impl Net {
 
 impl Net {
     /// As `send_discovery`, behind a router alert (RFC 2711): listener discovery.
-    pub(in crate::net) fn send_alerted(&mut self, now: Instant, link: crate::frame::LinkId, src: Ipv6Addr, dst: Ipv6Addr, message: &[u8]) {
+    pub(in crate::net) fn send_alerted(
+        &mut self,
+        now: Instant,
+        link: crate::frame::LinkId,
+        src: Ipv6Addr,
+        dst: Ipv6Addr,
+        message: &[u8],
+    ) {
         // Hop-by-hop header: ICMPv6 follows; router alert of value 0 (MLD); two bytes of padding.
         let mut header = [wire::proto::ICMPV6, 0, 5, 2, 0, 0, 1, 0];
         let Some(mut path) = self.link_path(link, src, dst) else { return };

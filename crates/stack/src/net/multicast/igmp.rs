@@ -86,7 +86,8 @@ impl Net {
         const HEAD: usize = EthernetHeader::LEN + Ipv4Header::LEN + ROUTER_ALERT.len();
         let start = self.tx.arena.len();
         self.tx.arena.resize(start + HEAD, 0);
-        EthernetHeader { dst: MacAddr::ZERO, src: src_mac, ethertype: ETHERTYPE_IPV4 }.emit(&mut self.tx.arena[start..]);
+        EthernetHeader { dst: MacAddr::ZERO, src: src_mac, ethertype: ETHERTYPE_IPV4 }
+            .emit(&mut self.tx.arena[start..]);
         let header = Ipv4Header {
             tos: TOS,
             total_len: (HEAD - EthernetHeader::LEN + message.len()) as u16,

@@ -16,7 +16,10 @@ impl Net {
             Ok(MldMessage::Query(query)) => {
                 self.counters.mld.queries += 1;
                 // RFC 3810 §5.1.14, §6.2: from a link-local address, with a hop limit of 1.
-                if packet.ttl != 1 || !src.is_unicast_link_local() || !(query.group.is_unspecified() || query.group.is_multicast()) {
+                if packet.ttl != 1
+                    || !src.is_unicast_link_local()
+                    || !(query.group.is_unspecified() || query.group.is_multicast())
+                {
                     self.counters.mld.bad_queries += 1;
                     return;
                 }

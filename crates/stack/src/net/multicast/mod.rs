@@ -103,7 +103,8 @@ impl Net {
 
     /// Undoes one join. Errors: EADDRNOTAVAIL (not a member), ENODEV.
     pub fn leave_group(&mut self, now: Instant, link: LinkId, group: IpAddr) -> Result<(), Errno> {
-        let state = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut).ok_or(Errno::ENODEV)?;
+        let state =
+            self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut).ok_or(Errno::ENODEV)?;
         let place = state.groups.list.iter().position(|g| g.addr == group).ok_or(Errno::EADDRNOTAVAIL)?;
         let known = &mut state.groups.list[place];
         known.refs -= 1;
@@ -154,7 +155,9 @@ impl Net {
             return;
         }
         let jitter = self.random.below(1 << 20);
-        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
+        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else {
+            return;
+        };
         let old = state.groups.is_old(group.is_ipv4(), now);
         let Some(known) = state.groups.find(group) else { return };
         if known.left == 0 {
@@ -188,7 +191,9 @@ impl Net {
     /// §5.2, RFC 3810 §6.2). `of` is the unspecified address for all groups.
     pub(super) fn queried(&mut self, now: Instant, link: LinkId, of: IpAddr, max: Duration, old: bool) {
         let v4 = of.is_ipv4();
-        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
+        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else {
+            return;
+        };
         if old {
             let until = now + OLD_QUERIER_TIME;
             *(if v4 { &mut state.groups.old4_until } else { &mut state.groups.old6_until }) = until;
@@ -206,7 +211,9 @@ impl Net {
 
     /// Another member reported a group (the older versions): ours need not (RFC 2236 §3).
     pub(super) fn report_heard(&mut self, link: LinkId, group: IpAddr, now: Instant) {
-        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
+        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else {
+            return;
+        };
         if !state.groups.is_old(group.is_ipv4(), now) {
             return;
         }
@@ -235,7 +242,9 @@ impl Net {
 
     /// The link is going away.
     pub(super) fn drop_memberships(&mut self, link: LinkId) {
-        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
+        let Some(state) = self.states.get_mut((link.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else {
+            return;
+        };
         for mut group in state.groups.list.drain(..) {
             self.agenda.set(&mut group.at, Instant::FAR, Task::Report(link, group.addr));
         }

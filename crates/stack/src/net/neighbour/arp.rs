@@ -52,7 +52,10 @@ impl Net {
         // RFC 826: the merge comes first; an entry is made only for who asks us. A probe's sender has
         // no address yet (RFC 5227 §2.1.1).
         if !sender.is_unspecified() {
-            let here = config.addresses.iter().any(|a| a.addr.is_ipv4() && crate::net::route::same_network(a.addr, sender.into(), a.prefix_len));
+            let here = config
+                .addresses
+                .iter()
+                .any(|a| a.addr.is_ipv4() && crate::net::route::same_network(a.addr, sender.into(), a.prefix_len));
             if for_us || here {
                 self.arp_learn(now, link, &packet, for_us, to_group);
             } else {
@@ -126,14 +129,25 @@ impl Net {
             .or_else(|| usable().find_map(|a| v4(a.addr)))
     }
 
-    fn arp_send(&mut self, link: LinkId, op: ArpOp, sender_ip: Ipv4Addr, target_mac: MacAddr, target_ip: Ipv4Addr, to: MacAddr) {
-        let Some(config) = self.config.link(link).filter(|l| l.is_ready()) else { return };
+    fn arp_send(
+        &mut self,
+        link: LinkId,
+        op: ArpOp,
+        sender_ip: Ipv4Addr,
+        target_mac: MacAddr,
+        target_ip: Ipv4Addr,
+        to: MacAddr,
+    ) {
+        let Some(config) = self.config.link(link).filter(|l| l.is_ready() && l.flags() & iff::NOARP == 0) else {
+            return;
+        };
         let sender_mac = config.mac;
         self.counters.arp.sent += 1;
         let start = self.tx.arena.len();
         self.tx.arena.resize(start + EthernetHeader::LEN + ArpPacket::LEN, 0);
         EthernetHeader { dst: to, src: sender_mac, ethertype: ETHERTYPE_ARP }.emit(&mut self.tx.arena[start..]);
-        ArpPacket { op, sender_mac, sender_ip, target_mac, target_ip }.emit(&mut self.tx.arena[start + EthernetHeader::LEN..]);
+        ArpPacket { op, sender_mac, sender_ip, target_mac, target_ip }
+            .emit(&mut self.tx.arena[start + EthernetHeader::LEN..]);
         self.push_control(link, start, to);
     }
 
@@ -175,7 +189,9 @@ impl Net {
         if path.local || path.group {
             return;
         }
-        let Some(state) = self.states.get((path.link.0 as usize).wrapping_sub(1)).and_then(Option::as_ref) else { return };
+        let Some(state) = self.states.get((path.link.0 as usize).wrapping_sub(1)).and_then(Option::as_ref) else {
+            return;
+        };
         let timing = *state.timing(path.next_hop);
         self.neighbours.confirm(now, path.neighbour, path.link, path.next_hop, &timing, &mut self.agenda);
     }
@@ -186,12 +202,19 @@ impl Net {
     }
 
     /// The operator's entry for a neighbour. Errors: ENXIO, EINVAL, ENOBUFS (table full).
-    pub fn set_neighbour(&mut self, now: Instant, link: LinkId, addr: IpAddr, mac: MacAddr) -> Result<(), errno::Errno> {
+    pub fn set_neighbour(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        addr: IpAddr,
+        mac: MacAddr,
+    ) -> Result<(), errno::Errno> {
         self.config.link(link).filter(|l| !l.is_loopback()).ok_or(errno::Errno::ENXIO)?;
         if self.config.is_group(addr) || addr.is_unspecified() || mac.is_multicast() {
             return Err(errno::Errno::EINVAL);
         }
-        let news = self.neighbours.set_permanent(now, link, addr, mac, &mut self.agenda).ok_or(errno::Errno::ENOBUFS)?;
+        let news =
+            self.neighbours.set_permanent(now, link, addr, mac, &mut self.agenda).ok_or(errno::Errno::ENOBUFS)?;
         self.neighbour_news(news, addr.is_ipv4());
         Ok(())
     }
@@ -199,7 +222,9 @@ impl Net {
     /// Errors: ESRCH. `link` `None`: on whichever it is.
     pub fn delete_neighbour(&mut self, now: Instant, link: Option<LinkId>, addr: IpAddr) -> Result<(), errno::Errno> {
         let _ = now;
-        let link = link.or_else(|| self.neighbours.iter().find(|n| n.addr == addr).map(|n| n.link)).ok_or(errno::Errno::ESRCH)?;
+        let link = link
+            .or_else(|| self.neighbours.iter().find(|n| n.addr == addr).map(|n| n.link))
+            .ok_or(errno::Errno::ESRCH)?;
         if self.neighbours.delete(link, addr, &mut self.agenda) { Ok(()) } else { Err(errno::Errno::ESRCH) }
     }
 }

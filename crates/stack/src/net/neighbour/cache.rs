@@ -40,7 +40,8 @@ pub struct Timing {
 
 impl Timing {
     pub fn new(random: &mut Random) -> Timing {
-        let mut timing = Timing { base_reachable: Duration::ZERO, reachable: Duration::ZERO, retrans: Duration::from_secs(1) };
+        let mut timing =
+            Timing { base_reachable: Duration::ZERO, reachable: Duration::ZERO, retrans: Duration::from_secs(1) };
         timing.set_base(Duration::from_secs(30), random);
         timing
     }
@@ -181,7 +182,15 @@ impl Cache {
     }
 
     /// Where to send for `addr` now. `hint` is the caller's memory of the entry.
-    pub fn resolve(&mut self, now: Instant, hint: &mut Option<Slot>, link: LinkId, addr: IpAddr, timing: &Timing, agenda: &mut Agenda) -> Resolution {
+    pub fn resolve(
+        &mut self,
+        now: Instant,
+        hint: &mut Option<Slot>,
+        link: LinkId,
+        addr: IpAddr,
+        timing: &Timing,
+        agenda: &mut Agenda,
+    ) -> Resolution {
         let index = match self.hinted(*hint, link, addr) {
             Some(index) => index,
             None => match self.map.get(&(link, addr)) {
@@ -198,7 +207,9 @@ impl Cache {
         let entry = entry.as_mut().expect("the map and fresh hints name live entries");
         entry.used = true;
         match entry.state {
-            NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Delay | NeighbourState::Probe => Resolution::Known(entry.mac),
+            NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Delay | NeighbourState::Probe => {
+                Resolution::Known(entry.mac)
+            }
             NeighbourState::Stale => {
                 // RFC 4861 §7.3.3: the first packet to a stale entry starts the delay.
                 entry.state = NeighbourState::Delay;
@@ -220,7 +231,8 @@ impl Cache {
         let size = packet.size();
         let Some(entry) = self.slots.get_mut(slot.index as usize).and_then(|s| s.1.as_mut()) else { return 1 };
         let mut dropped = 0;
-        while entry.queue.len() >= QUEUE_MAX || (self.queued_bytes + size > QUEUE_BYTES_MAX && !entry.queue.is_empty()) {
+        while entry.queue.len() >= QUEUE_MAX || (self.queued_bytes + size > QUEUE_BYTES_MAX && !entry.queue.is_empty())
+        {
             if let Some(oldest) = entry.queue.pop_front() {
                 self.queued_bytes -= oldest.size();
                 dropped += 1;
@@ -290,7 +302,15 @@ impl Cache {
 
     /// A neighbour told its station address while asking for something itself (RFC 4861 §7.2.3, RFC
     /// 826): unconfirmed, so STALE. `create`: make an entry where there is none.
-    pub fn hear(&mut self, now: Instant, link: LinkId, addr: IpAddr, mac: MacAddr, create: bool, agenda: &mut Agenda) -> News {
+    pub fn hear(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        addr: IpAddr,
+        mac: MacAddr,
+        create: bool,
+        agenda: &mut Agenda,
+    ) -> News {
         let index = match self.map.get(&(link, addr)) {
             Some(&index) => index,
             None if create => match self.create(link, addr, agenda) {
@@ -314,7 +334,15 @@ impl Cache {
     }
 
     /// An advertisement or reply (RFC 4861 §7.2.5). Entries are never made from one.
-    pub fn advertised(&mut self, now: Instant, link: LinkId, addr: IpAddr, advert: Advert, timing: &Timing, agenda: &mut Agenda) -> News {
+    pub fn advertised(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        addr: IpAddr,
+        advert: Advert,
+        timing: &Timing,
+        agenda: &mut Agenda,
+    ) -> News {
         let Some(&index) = self.map.get(&(link, addr)) else { return News::default() };
         let entry = self.slots[index as usize].1.as_mut().expect("the map names live entries");
         let task = Task::Neighbour(index);
@@ -374,8 +402,18 @@ impl Cache {
     }
 
     /// A transport saw progress through this neighbour (RFC 4861 §7.3.1).
-    pub fn confirm(&mut self, now: Instant, hint: Option<Slot>, link: LinkId, addr: IpAddr, timing: &Timing, agenda: &mut Agenda) {
-        let Some(index) = self.hinted(hint, link, addr).or_else(|| self.map.get(&(link, addr)).copied()) else { return };
+    pub fn confirm(
+        &mut self,
+        now: Instant,
+        hint: Option<Slot>,
+        link: LinkId,
+        addr: IpAddr,
+        timing: &Timing,
+        agenda: &mut Agenda,
+    ) {
+        let Some(index) = self.hinted(hint, link, addr).or_else(|| self.map.get(&(link, addr)).copied()) else {
+            return;
+        };
         let Some(entry) = &mut self.slots[index as usize].1 else { return };
         match entry.state {
             NeighbourState::Reachable => entry.confirmed = now,
@@ -389,7 +427,14 @@ impl Cache {
     }
 
     /// The operator's entry.
-    pub fn set_permanent(&mut self, now: Instant, link: LinkId, addr: IpAddr, mac: MacAddr, agenda: &mut Agenda) -> Option<News> {
+    pub fn set_permanent(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        addr: IpAddr,
+        mac: MacAddr,
+        agenda: &mut Agenda,
+    ) -> Option<News> {
         let index = match self.map.get(&(link, addr)) {
             Some(&index) => index,
             None => self.create(link, addr, agenda)?,
@@ -411,7 +456,10 @@ impl Cache {
     /// Forgets everyone on a link (it went away or down).
     pub fn forget_link(&mut self, link: LinkId, keep_permanent: bool, agenda: &mut Agenda) {
         for index in 0..self.slots.len() {
-            let gone = self.slots[index].1.as_ref().is_some_and(|e| e.link == link && !(keep_permanent && e.state == NeighbourState::Permanent));
+            let gone = self.slots[index]
+                .1
+                .as_ref()
+                .is_some_and(|e| e.link == link && !(keep_permanent && e.state == NeighbourState::Permanent));
             if gone {
                 self.remove(index as u32, agenda);
             }
@@ -431,13 +479,16 @@ impl Cache {
         self.slots.iter().filter_map(|s| s.1.as_ref()).map(Self::view_of)
     }
 
-    pub fn len(&self) -> usize {
-        self.map.len()
-    }
-
     fn view_of(e: &Entry) -> NeighbourView {
         let known = !matches!(e.state, NeighbourState::Incomplete | NeighbourState::Failed);
-        NeighbourView { link: e.link, addr: e.addr, mac: known.then_some(e.mac), state: e.state, is_router: e.is_router, expires: e.deadline }
+        NeighbourView {
+            link: e.link,
+            addr: e.addr,
+            mac: known.then_some(e.mac),
+            state: e.state,
+            is_router: e.is_router,
+            expires: e.deadline,
+        }
     }
 
     fn hinted(&self, hint: Option<Slot>, link: LinkId, addr: IpAddr) -> Option<u32> {

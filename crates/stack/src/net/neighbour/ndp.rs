@@ -43,7 +43,8 @@ impl Net {
         match message {
             NdpMessage::NeighborSolicit { target } => self.solicited(now, link, src, target, &options),
             NdpMessage::NeighborAdvert { router, solicited, override_, target } => {
-                let advert = Advert { mac: target_mac(&options), solicited, overrides: override_, router: Some(router) };
+                let advert =
+                    Advert { mac: target_mac(&options), solicited, overrides: override_, router: Some(router) };
                 self.neighbour_advertised(now, link, target, advert);
             }
             // We advertise nothing (yet), but the solicitor's address is worth knowing to routers only.
@@ -85,7 +86,14 @@ impl Net {
         self.advertise(now, link, target, to, solicited);
     }
 
-    fn advertise(&mut self, now: Instant, link: LinkId, target: Ipv6Addr, to: Ipv6Addr, solicited: bool) {
+    pub(in crate::net) fn advertise(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        target: Ipv6Addr,
+        to: Ipv6Addr,
+        solicited: bool,
+    ) {
         let Some(mac) = self.config.link(link).map(|l| l.mac) else { return };
         let router = self.config.is_on(Sysctl::Ip6Forwarding);
         let message = NdpMessage::NeighborAdvert { router, solicited, override_: true, target };
@@ -109,7 +117,11 @@ impl Net {
             } else if advert.mac != own {
                 self.counters.icmp6.duplicates += 1;
                 let name = self.link_name(link).unwrap_or_default().to_owned();
-                self.event(ConfigEvent::Duplicate { link: name, addr: target.into(), mac: advert.mac.unwrap_or_default() });
+                self.event(ConfigEvent::Duplicate {
+                    link: name,
+                    addr: target.into(),
+                    mac: advert.mac.unwrap_or_default(),
+                });
             }
             return;
         }
@@ -123,8 +135,17 @@ impl Net {
     }
 
     /// RFC 4861 §8.3
-    fn redirected(&mut self, now: Instant, link: LinkId, src: Ipv6Addr, target: Ipv6Addr, destination: Ipv6Addr, options: &NdpOptions<'_>) {
-        let obeyed = self.config.is_on(Sysctl::Icmp6Redirects) && self.redirect(now, link, src.into(), destination.into(), target.into());
+    fn redirected(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        src: Ipv6Addr,
+        target: Ipv6Addr,
+        destination: Ipv6Addr,
+        options: &NdpOptions<'_>,
+    ) {
+        let obeyed = self.config.is_on(Sysctl::Icmp6Redirects)
+            && self.redirect(now, link, src.into(), destination.into(), target.into());
         if !obeyed {
             self.counters.icmp6.bad_redirect += 1;
             return;
@@ -139,11 +160,19 @@ impl Net {
     }
 
     /// Asks for a neighbour (RFC 4861 §7.2.2, §7.3.3).
-    pub(in crate::net) fn ndp_solicit(&mut self, now: Instant, link: LinkId, target: Ipv6Addr, unicast: Option<MacAddr>) {
+    pub(in crate::net) fn ndp_solicit(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        target: Ipv6Addr,
+        unicast: Option<MacAddr>,
+    ) {
         let Some(mac) = self.config.link(link).map(|l| l.mac) else { return };
         let dst = if unicast.is_some() { target } else { solicited_node(target) };
         let candidates = self.config.addresses().filter(|(l, _)| *l == link);
-        let Some(IpAddr::V6(src)) = crate::net::source::select(target.into(), target.into(), link, candidates) else { return };
+        let Some(IpAddr::V6(src)) = crate::net::source::select(target.into(), target.into(), link, candidates) else {
+            return;
+        };
         let mut buf = [0; 32];
         let n = NdpMessage::NeighborSolicit { target }.emit(&[NdpOption::SourceLinkAddr(mac)], src, dst, &mut buf);
         self.counters.icmp6.ns_sent += 1;
