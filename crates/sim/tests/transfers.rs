@@ -3,12 +3,16 @@
 
 use sim::transfer::{self, Outcome};
 
-/// `IOPKT_SIM_SEEDS=N` runs that many (2,000 in the full count); `IOPKT_SIM_SEED=S` one alone.
+/// 300 seeds, 2,000 in the full count (`IOPKT_TEST_FULL`); `IOPKT_SIM_SEEDS=N` runs that many,
+/// `IOPKT_SIM_SEED=S` one alone.
 fn seeds() -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
     match number("IOPKT_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("IOPKT_SIM_SEEDS").unwrap_or(300),
+        None => {
+            let usual = if std::env::var_os("IOPKT_TEST_FULL").is_some() { 2000 } else { 300 };
+            0..number("IOPKT_SIM_SEEDS").unwrap_or(usual)
+        }
     }
 }
 

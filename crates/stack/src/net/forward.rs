@@ -133,6 +133,10 @@ impl Net {
     /// RFC 791 §2.3: cuts a packet on its way.
     fn forward_pieces(&mut self, now: Instant, out: LinkId, next_hop: IpAddr, mtu: usize, inbound: &Inbound<'_>) {
         let Ok((header, options)) = Ipv4Header::parse_header(&inbound.header) else { return };
+        // A fragment beyond the end of any datagram (RFC 791 §3.1): its pieces would begin anew at offset 0.
+        if usize::from(header.frag_offset) + inbound.data.len() > usize::from(u16::MAX) {
+            return self.count_not_forwardable(true);
+        }
         let Some(mac) = self.config.link(out).map(|l| l.mac) else { return };
         let piece = (mtu.saturating_sub(inbound.header.len()) & !7).max(8);
         for (n, data) in inbound.data.chunks(piece).enumerate() {

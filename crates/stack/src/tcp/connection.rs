@@ -181,6 +181,10 @@ pub struct Connection {
     pub ack_now: bool,
     /// Bytes received since the last acknowledgement was sent.
     pub unacked_in: u32,
+    /// Segments still to be acknowledged at once, not in pairs: at the start, when the sender's window is
+    /// small, and after an acknowledgement was late. None for a connection of requests and responses,
+    /// where the response carries the acknowledgement.
+    pub quick_acks: u8,
     /// A duplicate range to report (RFC 2883).
     pub dsack: Option<(SeqNr, SeqNr)>,
 
@@ -204,6 +208,9 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Segments acknowledged one by one before pairs begin (as Linux does).
+    pub const QUICK_ACKS: u8 = 16;
+
     /// Bytes between the oldest unacknowledged and the next to send.
     pub fn in_flight(&self) -> u32 {
         self.snd_nxt.diff(self.snd_una).max(0) as u32

@@ -293,6 +293,7 @@ impl SynReceived {
             control,
             ack_now: false,
             unacked_in: 0,
+            quick_acks: Connection::QUICK_ACKS,
             dsack: None,
             clocks: Clocks::STOPPED,
             retries: 0,

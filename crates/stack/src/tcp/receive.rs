@@ -216,9 +216,11 @@ impl Connection {
         env.counters.received_bytes += u64::from(total);
         flow.events(Events::READABLE);
         self.unacked_in += total;
-        if had_gap || flow.options.quick_ack || self.unacked_in >= 2 * self.rcv_mss {
+        let quick = flow.options.quick_ack || self.quick_acks > 0;
+        if had_gap || quick || self.unacked_in >= 2 * self.rcv_mss {
             // RFC 5681 §4.2: at once when it fills a gap, and at least for every second segment.
             self.ack_now = true;
+            self.quick_acks = self.quick_acks.saturating_sub(1);
         } else if self.clocks.delayed_ack == crate::time::Instant::FAR {
             self.clocks.delayed_ack = env.now + env.settings.delayed_ack;
         }

@@ -13,7 +13,6 @@ use super::segment::Env;
 pub enum NextSegment {
     Retransmit(Range<SeqNr>),
     New,
-    Nothing,
 }
 
 impl Connection {

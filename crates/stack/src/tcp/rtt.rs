@@ -17,7 +17,6 @@ pub struct RttEstimator {
     rttvar: Duration,
     rto: Duration,
     min_rtt: Duration,
-    latest: Duration,
     /// Doublings since the last measurement (§5.5).
     backoff: u32,
 }
@@ -29,7 +28,6 @@ impl Default for RttEstimator {
             rttvar: Duration::ZERO,
             rto: RTO_INITIAL,
             min_rtt: Duration::MAX,
-            latest: Duration::ZERO,
             backoff: 0,
         }
     }
@@ -38,7 +36,6 @@ impl Default for RttEstimator {
 impl RttEstimator {
     /// A measurement of a segment that was sent once only (Karn; RFC 6298 §3), or by timestamps.
     pub fn sample(&mut self, rtt: Duration) {
-        self.latest = rtt;
         self.min_rtt = self.min_rtt.min(rtt);
         match self.srtt {
             // §2.2
@@ -91,10 +88,6 @@ impl RttEstimator {
     /// `None` before the first measurement.
     pub fn min_rtt(&self) -> Option<Duration> {
         self.srtt.map(|_| self.min_rtt)
-    }
-
-    pub fn latest(&self) -> Duration {
-        self.latest
     }
 }
 

@@ -83,8 +83,4 @@ impl Table {
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Endpoint)> {
         self.slots.iter().enumerate().filter_map(|(i, e)| Some((i as u32, e.as_deref()?)))
     }
-
-    pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
 }

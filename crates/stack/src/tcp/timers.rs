@@ -21,6 +21,7 @@ impl Connection {
             env.counters.delayed_acks += 1;
             self.clocks.delayed_ack = Instant::FAR;
             self.ack_now = true;
+            self.quick_acks = Connection::QUICK_ACKS;
         }
         if self.clocks.retransmit <= env.now && self.give_up(env, flow, env.settings.data_retries) {
             env.counters.retry_drops += 1;

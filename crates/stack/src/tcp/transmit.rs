@@ -190,6 +190,9 @@ impl Connection {
         } else {
             env.counters.sent_data += u64::from(len > 0) * segments;
             env.counters.sent_bytes += u64::from(len);
+            if env.now.since(self.last_received) < env.settings.delayed_ack {
+                self.quick_acks = 0; // an answer: acknowledgements ride along
+            }
             if self.probe.is_none() && self.recovery == Recovery::None {
                 self.probe = Some((seq + len + u32::from(fin), env.now));
             }

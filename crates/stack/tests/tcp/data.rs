@@ -15,11 +15,25 @@ fn data_in_order_is_delivered_and_acknowledged() {
     assert_eq!(w.read(id), [[7; 1000], [8; 1000]].concat());
 }
 
+/// RFC 5681 §4.2 lets acknowledgements be more frequent: a new connection's first segments are
+/// acknowledged one by one, so that the sender's small window opens at once.
+#[test]
+fn the_first_segments_are_acknowledged_one_by_one() {
+    let mut w = Wire::new();
+    w.connected(&Offer::PLAIN);
+    for _ in 0..16 {
+        w.receive_data(b"x");
+        assert_eq!(w.expect_flags(ACK).ack, w.peer_nxt);
+    }
+    w.receive_data(b"x");
+    w.expect_nothing();
+}
+
 /// RFC 9293 §3.8.6.3: an acknowledgement may wait, but under half a second.
 #[test]
 fn a_lone_segment_is_acknowledged_within_half_a_second() {
     let mut w = Wire::new();
-    w.connected(&Offer::PLAIN);
+    w.settled();
     w.receive_data(b"x");
     w.expect_nothing();
     w.advance(200);
@@ -31,7 +45,7 @@ fn a_lone_segment_is_acknowledged_within_half_a_second() {
 #[test]
 fn every_second_full_segment_is_acknowledged_at_once() {
     let mut w = Wire::new();
-    w.connected(&Offer::PLAIN);
+    w.settled();
     w.receive_data(&[1; 1000]);
     w.expect_nothing();
     w.receive_data(&[1; 1000]);

@@ -281,6 +281,16 @@ impl Wire {
         id
     }
 
+    /// A connection that has become one of requests and responses: acknowledgements are delayed.
+    pub fn settled(&mut self) -> SocketId {
+        let id = self.connected(&Offer::PLAIN);
+        self.write(id, b"request");
+        self.host_nxt = self.host_nxt.wrapping_add(7);
+        self.receive(&self.seg(ACK));
+        self.drain();
+        id
+    }
+
     /// A connection that the peer opened to a listener.
     pub fn accepted(&mut self, offer: &Offer) -> SocketId {
         let listener = self.listen(5);
