@@ -1,6 +1,6 @@
 //! Time that processors spent, read from proc(5).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Ticks a second in proc(5): USER_HZ, 100 on every architecture that we build for.
 const USER_HZ: f64 = 100.0;
@@ -36,6 +36,23 @@ pub fn slab() -> Option<f64> {
 fn kib_after(text: &str, key: &str) -> Option<f64> {
     let value = text.lines().find_map(|l| l.strip_prefix(key))?;
     value.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib * 1024.0)
+}
+
+/// A machine with less than this many busy cores is quiet.
+const QUIET_CORES: f64 = 0.1;
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Looks at the machine until it is quiet or `secs` are over.
+pub fn wait_for_quiet(secs: f64) {
+    let start = Instant::now();
+    while start.elapsed().as_secs_f64() < secs {
+        let window = Window::open(None);
+        std::thread::sleep(LOOK);
+        let spent = window.close();
+        if spent.machine / spent.wall < QUIET_CORES {
+            return;
+        }
+    }
 }
 
 /// A stretch of time, begun now.

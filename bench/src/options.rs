@@ -14,6 +14,7 @@ usage: bench [options] [TREE]
   --idle N          idle connections of the memory row (default 5000)
   --daemon-cpus L   cores of the daemon, as taskset -c takes them (default: see README)
   --daemon-args A   more arguments for the daemon, in one word
+  --quiet SECS      before each run, wait so long at most for the rest of the machine to be quiet
   --self-check      the kernel on both sides: each ratio must come out near 1
   --json            every single figure instead of the table
   --list            the rows
@@ -30,6 +31,7 @@ pub struct Options {
     pub idle: usize,
     pub daemon_cpus: Option<String>,
     pub daemon_args: Vec<String>,
+    pub quiet: f64,
     pub self_check: bool,
     pub json: bool,
 }
@@ -47,6 +49,7 @@ impl Options {
             idle: 5000,
             daemon_cpus: None,
             daemon_args: Vec::new(),
+            quiet: 0.0,
             self_check: false,
             json: false,
         };
@@ -63,6 +66,7 @@ impl Options {
                 "--idle" => options.idle = number(&word, &value()?, 1, 15000)?,
                 "--daemon-cpus" => options.daemon_cpus = Some(value()?),
                 "--daemon-args" => options.daemon_args = value()?.split_whitespace().map(str::to_owned).collect(),
+                "--quiet" => options.quiet = number(&word, &value()?, 0.0, 3600.0)?,
                 "--self-check" => options.self_check = true,
                 "--json" => options.json = true,
                 "--list" | "--help" | "-h" => return Ok(None),

@@ -97,9 +97,9 @@ const IDLE: &[Metric] =
 const PER_GB: Option<CpuUnit> = Some(CpuUnit { unit: "s/GB", scale: 1e9 });
 const PER_OP: Option<CpuUnit> = Some(CpuUnit { unit: "us/op", scale: 1e6 });
 
-const ANYWHERE: Cores = Cores { near: None, far: None, daemon: None };
-const ONE: Cores = Cores { near: Some("0"), far: Some("0"), daemon: None };
-const TWO: Cores = Cores { near: Some("0"), far: Some("1"), daemon: None };
+const ANYWHERE: Cores = Cores { near: None, far: None };
+const ONE: Cores = Cores { near: Some("0"), far: Some("0") };
+const TWO: Cores = Cores { near: Some("0"), far: Some("1") };
 
 const fn bulk(name: &'static str, what: &'static str, work: Work) -> Row {
     Row { name, what, work, cores: ANYWHERE, metrics: BULK, cpu: PER_GB }

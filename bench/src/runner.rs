@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::cpu;
 use crate::machine::Machine;
 use crate::measure::{Sample, Timing};
 use crate::options::Options;
@@ -55,6 +56,7 @@ pub fn run(options: &Options) -> Result<Report, String> {
                     continue;
                 }
                 eprint!("bench: {}/{} {} {run}/{} {}: ", nth + 1, wanted.len(), row.name, options.runs, subject.name());
+                cpu::wait_for_quiet(options.quiet);
                 match once(&wire, row, subject, &timing) {
                     Ok(sample) => {
                         eprintln!("{}", brief(row, &sample));

@@ -36,13 +36,12 @@ impl Subject {
     }
 }
 
-/// Where the parts of a row may run; `None` is anywhere.
+/// Where the ends of a row may run; `None` is anywhere. The daemon stands on the near end's cores unless the
+/// command line says otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cores {
     pub near: Option<&'static str>,
     pub far: Option<&'static str>,
-    /// The daemon stands on the near end's cores unless the command line says otherwise.
-    pub daemon: Option<&'static str>,
 }
 
 pub struct Wire {
@@ -111,7 +110,7 @@ impl Wire {
         match subject {
             Subject::Kernel => self.kernel_address(End::Near, NEAR, "veth0"),
             Subject::Packet => {
-                let cpus = self.daemon_cpus.as_deref().or(cores.daemon).or(cores.near);
+                let cpus = self.daemon_cpus.as_deref().or(cores.near);
                 let mut command = self.on(End::Near, cpus);
                 command.args(["io-pkt-v6-hc", "-f", "-d", "packet", "if=veth0"]).args(&self.daemon_args);
                 let mut daemon = Running::start(command);

@@ -6,10 +6,31 @@
 
 #![forbid(unsafe_code)]
 
+mod checks;
+mod family;
 mod lab;
 mod process;
+mod programs;
+mod ssh;
 mod tree;
 
+pub use checks::*;
+pub use family::{Family, bracketed};
 pub use lab::{Lab, Link, PEER_V4, PEER_V6, STACK_V4, STACK_V6, same_bytes};
-pub use process::{Finished, Running, eventually, finish};
-pub use tree::tree;
+pub use process::{Finished, Running, eventually, finish, refs};
+pub use programs::{complaints, example, none_of, program};
+pub use ssh::{SSH_PORT, Ssh};
+pub use tree::{script, tree};
+
+/// Makes of each function that takes a [`Link`] one test over packet and one over TAP.
+#[macro_export]
+macro_rules! on_each_link {
+    ($($name:ident),+ $(,)?) => {
+        mod over_packet {
+            $(#[test] fn $name() { super::$name($crate::Link::Packet); })+
+        }
+        mod over_tap {
+            $(#[test] fn $name() { super::$name($crate::Link::Tap); })+
+        }
+    };
+}
