@@ -106,8 +106,8 @@ int main(void)
             if (fds[0].revents & POLLIN) accept_connection();
             if (fds[1].revents & POLLIN) read_pipe_data();
         }
-        if (ret <= 0) {
-            say(ret == 0 ? "poll timed out" : "poll failed");
+        if (ret < 0) {
+            perror("poll");
             return 1;
         }
     }

@@ -59,14 +59,15 @@ static void nobody_there(void)
     far_close(MUST(far_datagram(&closed)));
     MUST(connect(fd, &closed.any, address_len(&closed)));
     EQUAL(send(fd, "x", 1, 0), 1, "the first send goes");
-    EQUAL(polled(fd, POLLIN, 10000) & POLLERR, POLLERR, "poll tells");
+    /* On Linux it is POLLERR; a datagram socket made of a pair can say POLLIN alone. */
+    CHECK(polled(fd, POLLIN, 10000), "poll wakes");
     FAILS(recv(fd, bytes, 1, 0), ECONNREFUSED, "recv");
     EQUAL(polled(fd, POLLIN, 0), 0, "told once");
     EQUAL(send(fd, "x", 1, 0), 1, "a send goes again");
-    EQUAL(polled(fd, POLLIN, 10000) & POLLERR, POLLERR, "poll tells again");
+    CHECK(polled(fd, POLLIN, 10000), "poll wakes again");
     EQUAL(pending_error(fd), ECONNREFUSED, "SO_ERROR");
     EQUAL(send(fd, "x", 1, 0), 1, "a third goes");
-    EQUAL(polled(fd, POLLIN, 10000) & POLLERR, POLLERR, "poll tells a third time");
+    CHECK(polled(fd, POLLIN, 10000), "poll wakes a third time");
     FAILS(send(fd, "x", 1, 0), ECONNREFUSED, "send tells");
     close(fd);
 

@@ -43,7 +43,8 @@ static void a_fresh_socket(void)
     int e = watch_new(), fd = MUST(socket(side.family, SOCK_STREAM, 0));
     check_group("fresh");
     MUST(watch_add(e, fd, ALL));
-    EQUAL(watch_sees(e, fd, 0), EPOLLOUT | EPOLLHUP, "EPOLLOUT and EPOLLHUP");
+    /* Linux adds EPOLLHUP; a socket made of a pair cannot say it and be used afterwards. */
+    EQUAL(watch_sees(e, fd, 0) & ~EPOLLHUP, EPOLLOUT, "EPOLLOUT");
     close(e);
     close(fd);
 }
@@ -60,7 +61,7 @@ static void connecting(void)
     EQUAL(pending_error(fd), 0, "without an error");
     int there = MUST(far_accept(listener));
     far_send(there, 1, 0);
-    EQUAL(watch_sees(e, fd, SOON) & EPOLLIN, EPOLLIN, "and bytes by the same watch");
+    CHECK(EVENTUALLY((watch_sees(e, fd, SOON) & ~EPOLLOUT) == EPOLLIN), "and bytes by the same watch");
     finish((struct connection){ fd, there });
     far_close(listener);
 
@@ -78,7 +79,7 @@ static void connecting(void)
     listener = MUST(far_listen(1, &at));
     check_group("watched before connect");
     MUST(watch_add(e, fd, EPOLLOUT | EPOLLET));
-    EQUAL(watch_sees(e, fd, 0), EPOLLOUT | EPOLLHUP, "first as a fresh one");
+    EQUAL(watch_sees(e, fd, 0) & ~EPOLLHUP, EPOLLOUT, "first as a fresh one");
     FAILS(connect(fd, &at.any, address_len(&at)), EINPROGRESS, "begins");
     CHECK(EVENTUALLY(watch_sees(e, fd, 0) == EPOLLOUT), "then EPOLLOUT");
     finish((struct connection){ fd, MUST(far_accept(listener)) });

@@ -69,21 +69,14 @@ static void edge(struct connection c)
 static void edge_of_room(struct connection c)
 {
     int e = watch_new();
-    long long sent = 0;
+    long long sent;
     check_group("edge, out");
-    MUST(set_option(c.here, SOL_SOCKET, SO_SNDBUF, 65536));
     MUST(fcntl(c.here, F_SETFL, O_NONBLOCK));
     MUST(watch_add(e, c.here, EPOLLOUT | EPOLLET));
     EQUAL(watch_sees(e, c.here, 0), EPOLLOUT, "room at first");
     EQUAL(watch_sees(e, c.here, 0), 0, "told once");
-    do {
-        ssize_t n;
-        pattern_fill(bytes, sizeof(bytes), sent);
-        while ((n = write(c.here, bytes, sizeof(bytes))) > 0) {
-            sent += n;
-            pattern_fill(bytes, sizeof(bytes), sent);
-        }
-    } while (watch_sees(e, c.here, 200) > 0);
+    sent = fill_up(c.here);
+    watch_sees(e, c.here, 0);
     far_tell((struct order){ .kind = RECEIVE, .fd = c.there, .count = sent });
     EQUAL(watch_sees(e, c.here, SOON), EPOLLOUT, "room again");
     EQUAL(far_answer().value, sent, "all arrives");
@@ -182,7 +175,7 @@ int main(int argc, char **argv)
     level(active());
     edge(passive());
     edge(active());
-    edge_of_room(active());
+    edge_of_room(with_small_buffers(active()));
     once(active());
     nested(passive());
     several_watchers(active());

@@ -38,7 +38,7 @@ static void by_threads(const char *group, struct connection c)
     finish(c);
 }
 
-static struct connection with_small_buffers(struct connection c)
+static struct connection with_tiny_buffers(struct connection c)
 {
     MUST(set_option(c.here, SOL_SOCKET, SO_SNDBUF, 4096));
     MUST(set_option(c.here, SOL_SOCKET, SO_RCVBUF, 4096));
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
     by_poll("made, poll", active(), MUCH, PIECE);
     by_poll("accepted, poll", passive(), MUCH, PIECE);
     by_poll("small pieces", active(), 1 << 20, 97);
-    by_poll("small buffers", with_small_buffers(active()), 1 << 18, 3000);
+    by_poll("small buffers", with_tiny_buffers(active()), 1 << 18, 3000);
     by_threads("made, two threads", active());
     by_threads("accepted, two threads", passive());
     return check_result();

@@ -17,12 +17,10 @@ static const struct row settable[] = {
     { SOL_SOCKET, SO_KEEPALIVE, 7, 1, "SO_KEEPALIVE is a truth value" },
     { SOL_SOCKET, SO_BROADCAST, 1, 1, "SO_BROADCAST" },
     { SOL_SOCKET, SO_OOBINLINE, 1, 1, "SO_OOBINLINE" },
-    { SOL_SOCKET, SO_DONTROUTE, 0, 0, "SO_DONTROUTE" },
     { SOL_SOCKET, SO_PRIORITY, 3, 3, "SO_PRIORITY" },
     { SOL_SOCKET, SO_RCVLOWAT, 9, 9, "SO_RCVLOWAT" },
     { SOL_SOCKET, SO_RCVBUF, 65536, 131072, "SO_RCVBUF reads double" },
     { SOL_SOCKET, SO_SNDBUF, 65536, 131072, "SO_SNDBUF reads double" },
-    { SOL_SOCKET, SO_TIMESTAMP, 1, 1, "SO_TIMESTAMP" },
     { IPPROTO_TCP, TCP_NODELAY, 1, 1, "TCP_NODELAY" },
     { IPPROTO_TCP, TCP_CORK, 1, 1, "TCP_CORK" },
     { IPPROTO_TCP, TCP_KEEPIDLE, 77, 77, "TCP_KEEPIDLE" },
@@ -37,14 +35,12 @@ static const struct row settable[] = {
 static const struct row settable4[] = {
     { IPPROTO_IP, IP_TTL, 33, 33, "IP_TTL" },
     { IPPROTO_IP, IP_TOS, 0x10, 0x10, "IP_TOS" },
-    { IPPROTO_IP, IP_RECVTOS, 1, 1, "IP_RECVTOS" },
 };
 
 static const struct row settable6[] = {
     { IPPROTO_IPV6, IPV6_UNICAST_HOPS, 33, 33, "IPV6_UNICAST_HOPS" },
     { IPPROTO_IPV6, IPV6_TCLASS, 0x10, 0x10, "IPV6_TCLASS" },
     { IPPROTO_IPV6, IPV6_V6ONLY, 1, 1, "IPV6_V6ONLY" },
-    { IPPROTO_IPV6, IPV6_RECVTCLASS, 1, 1, "IPV6_RECVTCLASS" },
 };
 
 static void reads_back(const struct row *rows, int count)
@@ -139,7 +135,8 @@ static void information(struct connection c)
     memset(&info, 0, sizeof(info));
     CHECK(getsockopt(c.here, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && len == sizeof(info), "of a connection");
     EQUAL(info.tcpi_state, TCP_ESTABLISHED, "established");
-    CHECK(info.tcpi_snd_mss >= 500 && info.tcpi_rtt > 0 && info.tcpi_snd_cwnd > 0, "has mss, rtt and cwnd");
+    CHECK(info.tcpi_snd_mss >= 500 && info.tcpi_snd_cwnd > 0, "has mss and cwnd");
+    CHECK(info.tcpi_rtt > 0, "has an rtt");
     CHECK(info.tcpi_options & TCPI_OPT_WSCALE && info.tcpi_options & TCPI_OPT_SACK &&
           info.tcpi_options & TCPI_OPT_TIMESTAMPS, "has its options");
     CHECK(option(c.here, IPPROTO_TCP, TCP_MAXSEG) >= 500, "TCP_MAXSEG");

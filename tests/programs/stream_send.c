@@ -62,31 +62,6 @@ static void from_a_file(struct connection c)
     close(pipe_ends[1]);
 }
 
-/* Sends pieces of this size without waiting until none goes; gives how much went. */
-static long long fill(int fd, long long offset, size_t piece)
-{
-    long long sent = 0;
-    for (;;) {
-        pattern_fill(bytes, piece, offset + sent);
-        ssize_t n = send(fd, bytes, piece, MSG_DONTWAIT);
-        if (n < 0)
-            return errno == EAGAIN ? sent : -1;
-        sent += n;
-    }
-}
-
-/* Full for good: not a byte more, and what is under way has found its place too. */
-static long long fill_up(int fd)
-{
-    long long sent = 0, n;
-    do {
-        sent += MUST(fill(fd, sent, sizeof(bytes)));
-        polled(fd, POLLOUT, 200);
-        sent += n = MUST(fill(fd, sent, 1));
-    } while (n > 0);
-    return sent;
-}
-
 static void until_full(struct connection c)
 {
     int queued = 0;
@@ -149,8 +124,7 @@ static void all(const char *group, struct connection c)
     check_group(group);
     gathering(c);
     from_a_file(c);
-    MUST(set_option(c.here, SOL_SOCKET, SO_SNDBUF, 65536));
-    MUST(far_set(c.there, SOL_SOCKET, SO_RCVBUF, 65536));
+    with_small_buffers(c);
     until_full(c);
     waiting_for_room(c);
     to_nobody(c);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::process::{Finished, Running, finish};
+use crate::process::{Finished, Running, eventually, finish};
 use crate::tree::tree;
 
 /// Addresses of the daemon's interface and of the peer's.
@@ -18,7 +18,7 @@ pub const PEER_V6: &str = "2001:db8:1::1";
 pub enum Link {
     /// `devnp-packet` on one end of a veth pair.
     Packet,
-    /// `devnp-tap`, whose host side is the peer's interface.
+    /// `devnp-tap`, whose host side is the peer's interface (`veth1` here too).
     Tap,
     /// lo0 alone.
     None,
@@ -41,11 +41,12 @@ impl Lab {
         match link {
             Link::Packet => lab.start_daemon(&["-d", "packet", "if=veth0"]),
             Link::Tap => {
-                // The peer is the kernel on the host side of the tap: it lives in its namespace.
-                lab.start_daemon(&["-d", "tap", "if=tap0"]);
-                lab.home_run(&["ip", "link", "set", "tap0", "netns", &lab.peer.pid().to_string()]).ok();
+                // The driver hears of changes of the link in the namespace in which it was opened.
                 lab.peer_run(&["ip", "link", "del", "veth1"]).ok();
-                lab.peer_run(&["ip", "link", "set", "tap0", "name", "veth1"]).ok();
+                let mut command = entering(lab.peer.pid(), &lab.dir);
+                lab.environment(&mut command);
+                command.arg("io-pkt-v6-hc");
+                lab.serve(command, &["-d", "tap", "if=veth1"]);
                 lab.peer_addresses();
             }
             Link::None => lab.start_daemon(&[]),
@@ -87,7 +88,11 @@ impl Lab {
 
     /// Starts `io-pkt-v6-hc` with these arguments, in the foreground, and waits until it serves.
     pub fn start_daemon(&mut self, args: &[&str]) {
-        let mut command = self.home_command("io-pkt-v6-hc");
+        let command = self.home_command("io-pkt-v6-hc");
+        self.serve(command, args);
+    }
+
+    fn serve(&mut self, mut command: Command, args: &[&str]) {
         command.arg("-f").args(args);
         let mut daemon = Running::start(command);
         daemon.wait_for("serves");
@@ -100,7 +105,7 @@ impl Lab {
 
     /// Waits until an address of the daemon has passed duplicate address detection.
     pub fn wait_for_address(&self, addr: &str) {
-        crate::process::eventually(&format!("{addr} is ready"), || {
+        eventually(&format!("{addr} is ready"), || {
             let text = self.command(&["ifconfig", "-a"]).ok();
             text.lines().any(|l| l.contains(addr) && !l.contains("tentative")).then_some(())
         });
@@ -186,6 +191,20 @@ impl Lab {
     /// The peer's process id, to name its network namespace.
     pub fn peer_pid(&self) -> u32 {
         self.peer.pid()
+    }
+
+    /// Waits until a program on the instance listens at this port.
+    pub fn stack_listens(&self, port: &str) {
+        eventually(&format!("somebody on the instance listens at {port}"), || {
+            let text = self.command(&["netstat", "-an"]).text();
+            let own = |l: &str| l.ends_with("LISTEN") && l.split(' ').any(|w| w.ends_with(&format!(".{port}")));
+            text.lines().map(str::trim_end).any(own).then_some(())
+        });
+    }
+
+    /// The instance's own resolv.conf.
+    pub fn resolv_conf(&self) -> PathBuf {
+        self.run_dir().join("dev/socket/resolv.conf")
     }
 
     /// Writes a file of `size` bytes that no two offsets of a megabyte share; gives its path back.

@@ -104,6 +104,15 @@ impl Running {
         &self.seen
     }
 
+    /// Everything it printed until both its streams ended, for a program that has ended.
+    pub fn rest(&mut self) -> &str {
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(2)) {
+            self.seen.push_str(&line);
+            self.seen.push('\n');
+        }
+        &self.seen
+    }
+
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
         assert!(status.is_ok_and(|s| s.success()), "kill -{name} of {}", self.name);
@@ -171,4 +180,9 @@ pub fn finish(mut command: Command, input: &[u8]) -> Finished {
         stdout: output.stdout,
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// A command line that was put together, as the laboratory takes it.
+pub fn refs(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
 }

@@ -12,3 +12,10 @@ pub fn tree() -> PathBuf {
     assert!(tree.join("bin/iopkt").exists(), "no build in {}: run `make test-tree` first", tree.display());
     tree
 }
+
+/// A Python program of `tests/scripts`, by name.
+pub fn script(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);
+    assert!(path.exists(), "{}", path.display());
+    path.to_string_lossy().into_owned()
+}

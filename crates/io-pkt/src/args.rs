@@ -171,7 +171,9 @@ pub fn parse(argv0: &str, words: &[String]) -> Result<Parsed, String> {
                         }
                         't' => {
                             if number(letter, value, 1, 255)? != 1 {
-                                return Err(format!("-t {value}: this version runs one thread; -t 1 is the only value"));
+                                return Err(format!(
+                                    "-t {value}: this version runs one thread; -t 1 is the only value"
+                                ));
                             }
                         }
                         _ => args.user = Some(user(value)?),
@@ -189,10 +191,7 @@ pub fn parse(argv0: &str, words: &[String]) -> Result<Parsed, String> {
     Ok(Parsed::Run(args))
 }
 
-fn module<'a>(
-    word: &'a str,
-    words: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
-) -> Result<Module, String> {
+fn module<'a>(word: &'a str, words: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>) -> Result<Module, String> {
     let mut pieces = word.split([' ', '\t', ',']).filter(|p| !p.is_empty());
     let name = pieces.next().ok_or_else(|| "an empty module name".to_owned())?.to_owned();
     let mut options: Vec<&str> = pieces.collect();
@@ -274,11 +273,28 @@ mod tests {
             Module { name: "devnp-speedo.so".into(), options: String::new() },
         ];
         assert_eq!(
-            run(&["-d", "fec", "address=0x30BE0000,irq=118", "-d", "/lib/dll/devnp-e1000.so speed=1000,duplex=1", "-d", "devnp-speedo.so"]).drivers,
+            run(&[
+                "-d",
+                "fec",
+                "address=0x30BE0000,irq=118",
+                "-d",
+                "/lib/dll/devnp-e1000.so speed=1000,duplex=1",
+                "-d",
+                "devnp-speedo.so"
+            ])
+            .drivers,
             wanted
         );
         assert_eq!(
-            run(&["-dfec address=0x30BE0000 irq=118", "-d", "/lib/dll/devnp-e1000.so", "speed=1000 duplex=1", "-ddevnp-speedo.so", "-v"]).drivers,
+            run(&[
+                "-dfec address=0x30BE0000 irq=118",
+                "-d",
+                "/lib/dll/devnp-e1000.so",
+                "speed=1000 duplex=1",
+                "-ddevnp-speedo.so",
+                "-v"
+            ])
+            .drivers,
             wanted
         );
     }

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use stack::{TxBatch, TxFrame};
 
@@ -41,6 +42,13 @@ impl Capture {
         let mut capture = Capture { out, snaplen: snaplen as usize, pending, written: 0, dropped: 0 };
         capture.flush()?;
         Ok(capture)
+    }
+
+    /// False once the other end of the pipe or socket is closed.
+    pub fn has_reader(&self) -> bool {
+        let zero = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut fds = [PollFd::new(&self.out, PollFlags::OUT)];
+        poll(&mut fds, Some(&zero)).is_ok() && !fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
     }
 
     /// Writes one received frame. An error says that the reader is gone.
@@ -131,7 +139,9 @@ mod tests {
         assert_eq!(u32::from_ne_bytes(bytes[0..4].try_into().expect("four")), MAGIC);
         assert_eq!(u32::from_ne_bytes(bytes[32..36].try_into().expect("four")) as usize, frame.len());
         assert!(bytes[40..].iter().all(|b| *b == 7));
+        assert!(capture.has_reader());
         drop(reader);
+        assert!(!capture.has_reader());
         assert!(capture.received(&frame).is_err());
     }
 }

@@ -28,7 +28,9 @@ impl Instance {
     /// Errors: one line that says who serves it, or what is wrong with the place.
     pub fn claim(run_dir: &Path, prefix: &str) -> Result<Instance, String> {
         let dir = paths::instance_dir(run_dir, prefix).map_err(|e| match e {
-            Errno::ENAMETOOLONG => format!("prefix {prefix}: its path under {} is too long for a socket's name", run_dir.display()),
+            Errno::ENAMETOOLONG => {
+                format!("prefix {prefix}: its path under {} is too long for a socket's name", run_dir.display())
+            }
             _ => format!("prefix {prefix}: expected an absolute path of plain names"),
         })?;
         make_dirs(run_dir, &dir)?;
@@ -44,7 +46,9 @@ impl Instance {
                 .map_err(|e| format!("{}: {}", lock_path.display(), plain(&e)))?;
             match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
-                Err(rustix::io::Errno::AGAIN) => return Err(format!("prefix {prefix} is already served by {}", holder(lock))),
+                Err(rustix::io::Errno::AGAIN) => {
+                    return Err(format!("prefix {prefix} is already served by {}", holder(lock)));
+                }
                 Err(e) => return Err(format!("{}: {}", lock_path.display(), plain(&e.into()))),
             }
             // The one before us may have taken the name away between our open and our lock.
@@ -141,7 +145,12 @@ fn make_dirs(run_dir: &Path, dir: &Path) -> Result<(), String> {
         let own = meta.uid() == euid || meta.uid() == 0 || euid == 0;
         let closed = meta.mode() & 0o022 == 0 || meta.mode() & 0o1000 != 0;
         if !own || (place == dir && !closed) {
-            return Err(format!("{}: belongs to uid {} with mode {:o}; refusing to serve there", place.display(), meta.uid(), meta.mode() & 0o7777));
+            return Err(format!(
+                "{}: belongs to uid {} with mode {:o}; refusing to serve there",
+                place.display(),
+                meta.uid(),
+                meta.mode() & 0o7777
+            ));
         }
     }
     Ok(())

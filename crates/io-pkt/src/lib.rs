@@ -10,6 +10,7 @@ pub mod instance;
 pub mod links;
 pub mod logging;
 pub mod modules;
+pub mod protocols;
 pub mod shard;
 pub mod start;
 pub mod sys;

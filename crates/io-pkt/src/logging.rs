@@ -15,11 +15,9 @@ pub fn start(verbose: u8, file: Option<File>) {
     };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false);
     let _ = match file {
-        Some(file) => tracing::subscriber::set_global_default(
-            builder.with_ansi(false).with_writer(Mutex::new(file)).finish(),
-        ),
-        None => tracing::subscriber::set_global_default(
-            builder.with_ansi(false).with_writer(std::io::stderr).finish(),
-        ),
+        Some(file) => {
+            tracing::subscriber::set_global_default(builder.with_ansi(false).with_writer(Mutex::new(file)).finish())
+        }
+        None => tracing::subscriber::set_global_default(builder.with_ansi(false).with_writer(std::io::stderr).finish()),
     };
 }

@@ -79,7 +79,10 @@ fn serve(args: &Args) -> Result<u8, String> {
 
 /// Everything up to the loop: privileges are still there, links are opened.
 fn start(args: &Args, mut instance: Instance) -> Result<Shard, String> {
-    let because = |what: &str| { let what = what.to_owned(); move |e: std::io::Error| format!("{what}: {}", plain(&e)) };
+    let because = |what: &str| {
+        let what = what.to_owned();
+        move |e: std::io::Error| format!("{what}: {}", plain(&e))
+    };
     if args.crash_handler {
         sys::install_crash_handler();
     }
@@ -100,8 +103,7 @@ fn start(args: &Args, mut instance: Instance) -> Result<Shard, String> {
     let control = msg::Channel::create(&instance.ctl()).map_err(because(&instance.ctl().display().to_string()))?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|e| because("epoll")(e.into()))?;
     let links = Links::new(epoll.try_clone().map_err(because("epoll"))?);
-    let parts =
-        Parts { epoll, stack: Stack::new(config), links, control, instance, variant: args.variant, signals };
+    let parts = Parts { epoll, stack: Stack::new(config), links, control, instance, variant: args.variant, signals };
     let mut shard = Shard::new(parts).map_err(because("epoll"))?;
 
     for (name, value) in &args.sysctls {
@@ -110,8 +112,9 @@ fn start(args: &Args, mut instance: Instance) -> Result<Shard, String> {
     for driver in &args.drivers {
         shard.attach(now(), &driver.name, &driver.options).map_err(|(_, text)| text)?;
     }
-    if let Some(protocol) = args.protocols.first() {
-        return Err(format!("-p {}: this version loads no protocol modules", protocol.name));
+    for protocol in &args.protocols {
+        let Shard { links, stack, .. } = &mut shard;
+        links.attach_protocol(now(), stack, &protocol.name, &protocol.options).map_err(|(_, text)| text)?;
     }
     shard.settle(now());
     if let Some(user) = &args.user {
@@ -126,7 +129,9 @@ fn drop_privileges(user: &args::User, shard: &Shard) -> Result<(), String> {
     let name = &user.user;
     let (uid, primary) = match name.parse::<u32>() {
         Ok(uid) => (uid, sys::group_of_user(uid)),
-        Err(_) => sys::user_by_name(name).map(|(uid, gid)| (uid, Some(gid))).ok_or_else(|| format!("-U {name}: no such user"))?,
+        Err(_) => sys::user_by_name(name)
+            .map(|(uid, gid)| (uid, Some(gid)))
+            .ok_or_else(|| format!("-U {name}: no such user"))?,
     };
     let mut gids = Vec::new();
     for group in &user.groups {
@@ -150,6 +155,6 @@ fn run_to_end(mut shard: Shard) -> u8 {
             FAILED
         }
     };
-    drop(shard);
+    shard.close_all(now());
     status
 }

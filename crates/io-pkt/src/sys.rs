@@ -79,12 +79,30 @@ pub fn send_gathered(to: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<us
     if n < 0 { Err(io::Error::last_os_error()) } else { Ok(n as usize) }
 }
 
+/// Are there descriptors, or more than a few bytes, in the queue of a stream pair that has no
+/// connection yet? Nothing is taken out of it.
+pub fn holds_more_than_fillers(fd: BorrowedFd<'_>) -> bool {
+    let mut bytes = [0u8; 64];
+    let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: an all-zero msghdr is valid; the iovec is live and writable. With no room for control
+    // messages the kernel only says that there were some.
+    let (n, flags) = unsafe {
+        let mut msg: libc::msghdr = zeroed();
+        msg.msg_iov = &mut iov;
+        msg.msg_iovlen = 1;
+        (libc::recvmsg(fd.as_raw_fd(), &mut msg, libc::MSG_PEEK | libc::MSG_DONTWAIT), msg.msg_flags)
+    };
+    n >= bytes.len() as isize || (n > 0 && flags & libc::MSG_CTRUNC != 0)
+}
+
 /// Waits for events until `timeout_ns` have passed (`None`: for ever), in nanoseconds' resolution.
-pub fn epoll_wait(epoll: BorrowedFd<'_>, events: &mut [libc::epoll_event], timeout_ns: Option<u64>) -> io::Result<usize> {
-    let timeout = timeout_ns.map(|ns| libc::timespec {
-        tv_sec: (ns / 1_000_000_000) as libc::time_t,
-        tv_nsec: (ns % 1_000_000_000) as _,
-    });
+pub fn epoll_wait(
+    epoll: BorrowedFd<'_>,
+    events: &mut [libc::epoll_event],
+    timeout_ns: Option<u64>,
+) -> io::Result<usize> {
+    let timeout = timeout_ns
+        .map(|ns| libc::timespec { tv_sec: (ns / 1_000_000_000) as libc::time_t, tv_nsec: (ns % 1_000_000_000) as _ });
     let pointer = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: `events` is writable for its length, the timespec (if any) is live, no signal mask.
     let n = unsafe {
@@ -152,11 +170,11 @@ impl DatagramBurst {
             if n < 0 {
                 return Err(io::Error::last_os_error());
             }
-            for i in 0..n as usize {
+            for (len, msg) in self.lens.iter_mut().zip(&msgs[..n as usize]) {
                 // End of file has no credentials beside it; an empty datagram has.
-                let whole = msgs[i].msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
-                let end = msgs[i].msg_len == 0 && msgs[i].msg_hdr.msg_controllen == 0;
-                self.lens[i] = if end { None } else { Some(if whole { msgs[i].msg_len as usize } else { usize::MAX }) };
+                let whole = msg.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
+                let end = msg.msg_len == 0 && msg.msg_hdr.msg_controllen == 0;
+                *len = if end { None } else { Some(if whole { msg.msg_len as usize } else { usize::MAX }) };
             }
             n as usize
         };
@@ -328,6 +346,15 @@ pub fn group_by_name(name: &str) -> Option<u32> {
     }
 }
 
+/// Has the allocator return what is free (malloc_trim(3)).
+pub fn give_back_memory() {
+    // SAFETY: no pointers; glibc's allocator is the one in use.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 /// Random bytes of the system.
 pub fn random_u64() -> u64 {
     let mut bytes = [0u8; 8];
@@ -352,7 +379,7 @@ impl Secrets {
     const DRAW: usize = 32;
 
     /// Never 0.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         loop {
             if let Some(secret) = self.drawn.pop() {
                 if secret != 0 {
@@ -363,7 +390,8 @@ impl Secrets {
             let mut bytes = [0u8; Self::DRAW * 8];
             match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
                 Ok(n) if n == bytes.len() => {
-                    self.drawn.extend(bytes.chunks_exact(8).map(|c| u64::from_ne_bytes(c.try_into().unwrap_or([0; 8]))));
+                    self.drawn
+                        .extend(bytes.chunks_exact(8).map(|c| u64::from_ne_bytes(c.try_into().unwrap_or([0; 8]))));
                 }
                 _ => self.drawn.push(random_u64()),
             }

@@ -58,7 +58,7 @@ fn garbage_on_the_channel_is_answered_with_an_errno() {
         if op == Op::Config {
             continue; // a random Stop would be obeyed
         }
-        let handle = if numbers.next() % 2 == 0 { victim.info.handle } else { numbers.next() };
+        let handle = if numbers.next().is_multiple_of(2) { victim.info.handle } else { numbers.next() };
         let mut message = RequestHeader { op, len: body.len() as u32, handle }.to_bytes().to_vec();
         message.extend_from_slice(&body);
         connection.send(&message, &[], &mut reply).expect("an answer");
@@ -100,7 +100,8 @@ fn descriptors_sent_along_with_anything_are_closed() {
         let mut ancillary = rustix::net::SendAncillaryBuffer::new(control);
         let passed = [null.as_fd()];
         assert!(ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&passed)));
-        rustix::net::sendmsg(&socket.fd, &[std::io::IoSlice::new(b"x")], &mut ancillary, SendFlags::empty()).expect("sendmsg");
+        rustix::net::sendmsg(&socket.fd, &[std::io::IoSlice::new(b"x")], &mut ancillary, SendFlags::empty())
+            .expect("sendmsg");
     }
     alive(&daemon);
     daemon.wait_for_descriptors(before);
@@ -120,6 +121,28 @@ fn random_bytes_on_every_pair_do_no_harm() {
             let _ = rustix::net::send(&s.fd, &numbers.bytes(300), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         }
     }
+    alive(&daemon);
+}
+
+#[test]
+fn a_socket_that_lies_in_its_own_queue_does_not_live_for_ever() {
+    let daemon = Daemon::start();
+    let mut program = daemon.client();
+    alive(&daemon);
+    let before = daemon.descriptors();
+    for listening in [false, true] {
+        let s = program.tcp();
+        if listening {
+            program.bind(&s, "127.0.0.1:0").expect("bind");
+            program.listen(&s, 4).expect("listen");
+        }
+        let control = &mut [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = rustix::net::SendAncillaryBuffer::new(control);
+        let passed = [s.fd.as_fd()];
+        assert!(ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&passed)));
+        rustix::net::sendmsg(&s.fd, &[std::io::IoSlice::new(b"x")], &mut ancillary, SendFlags::empty()).expect("sendmsg");
+    }
+    daemon.wait_for_descriptors(before);
     alive(&daemon);
 }
 

@@ -20,7 +20,8 @@ fn a_second_daemon_on_the_same_prefix_is_refused_and_another_prefix_is_not() {
     // In the background: the parent returns once the daemon serves.
     let other = command(&daemon.run, &["-p", "/dev/io-net2"]).output().expect("runs");
     assert!(other.status.success(), "{other:?}");
-    let mut program = support::Client { connection: msg::Connection::open(&daemon.run.join("dev/io-net2/ctl")).expect("it serves") };
+    let mut program =
+        support::Client { connection: msg::Connection::open(&daemon.run.join("dev/io-net2/ctl")).expect("it serves") };
     let Reply::Status(status) = program.config(&Request::Status) else { panic!("no status") };
     assert_eq!(status.prefix, "/dev/io-net2");
     assert_eq!(program.config(&Request::Stop), Reply::Done);

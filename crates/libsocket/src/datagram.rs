@@ -28,7 +28,8 @@ const EMPTY: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }
 /// # Safety
 /// As sendmsg(2).
 pub unsafe fn send_msg(s: &Socket, m: &libc::msghdr, flags: c_int) -> Result<usize, Errno> {
-    if flags & libc::MSG_OOB != 0 {
+    // MSG_MORE would make one datagram of several calls: here it would make several, so it is refused.
+    if flags & (libc::MSG_OOB | libc::MSG_MORE) != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
     if m.msg_iovlen > IOV_MAX {

@@ -115,8 +115,12 @@ fn ready_to_read(s: &Socket, flags: c_int) -> Result<(), Errno> {
     Ok(())
 }
 
-/// MSG_TRUNC on a stream takes bytes off the queue without giving them (tcp(7)).
+/// MSG_TRUNC on a stream takes bytes off the queue without giving them (tcp(7)); with MSG_PEEK it only
+/// counts them.
 fn discard(s: &Socket, len: usize, flags: c_int) -> Result<usize, Errno> {
+    if flags & libc::MSG_PEEK != 0 {
+        return count(s, len, flags);
+    }
     let mut sink = [0u8; 4096];
     let mut total = 0;
     while total < len {
@@ -136,6 +140,20 @@ fn discard(s: &Socket, len: usize, flags: c_int) -> Result<usize, Errno> {
         }
     }
     Ok(total)
+}
+
+/// How many bytes a read of `len` would find, waiting for the first one.
+fn count(s: &Socket, len: usize, flags: c_int) -> Result<usize, Errno> {
+    let (mut first, mut queued) = ([0u8; 1], 0 as c_int);
+    let flags = flags & RECV_FLAGS & !libc::MSG_WAITALL;
+    // SAFETY: local variables with their true lengths.
+    let found = unsafe { sys!(SYS_recvfrom, s.fd, first.as_mut_ptr(), len.min(1), flags, 0, 0) };
+    if explain_read(s, found, len)? == 0 {
+        return Ok(0);
+    }
+    // SAFETY: the kernel writes one int (unix(7), SIOCINQ).
+    unsafe { sys!(SYS_ioctl, s.fd, libc::FIONREAD, &mut queued as *mut c_int)? };
+    Ok(len.min(queued.max(1) as usize))
 }
 
 /// Turns what the pair said into what TCP would have said.
@@ -204,7 +222,8 @@ pub unsafe fn send_msg(s: &Socket, m: &libc::msghdr, flags: c_int) -> Result<usi
 
 /// Before any bytes go into the pair: it must be connected, or they would be taken for fillers.
 pub fn ready_to_write(s: &Socket, flags: c_int) -> Result<(), Errno> {
-    if flags & libc::MSG_OOB != 0 {
+    // MSG_FASTOPEN: as Linux without the client's half of RFC 7413 (net.ipv4.tcp_fastopen).
+    if flags & (libc::MSG_OOB | libc::MSG_FASTOPEN) != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
     if s.state() == SocketState::Connected {

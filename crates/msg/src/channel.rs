@@ -108,7 +108,12 @@ impl Channel {
             let _ = std::fs::remove_file(&fresh);
         })?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN | epoll::EventFlags::ET)?;
+        epoll::add(
+            &epoll,
+            &listener,
+            epoll::EventData::new_u64(LISTENER),
+            epoll::EventFlags::IN | epoll::EventFlags::ET,
+        )?;
         Ok(Channel {
             epoll,
             listener,
@@ -169,7 +174,8 @@ impl Channel {
     /// ETOOMANYREFS, EMFILE or EMSGSIZE when the kernel will not carry it: the message then still
     /// waits for another answer.
     pub fn reply(&mut self, rcvid: Rcvid, parts: &[IoSlice<'_>], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
-        let client = self.clients.named(rcvid.client, rcvid.generation).filter(|c| c.outstanding).ok_or(Errno::ESRCH)?;
+        let client =
+            self.clients.named(rcvid.client, rcvid.generation).filter(|c| c.outstanding).ok_or(Errno::ESRCH)?;
         let error = loop {
             match packet::send(client.socket.as_fd(), parts, fds, libc::MSG_DONTWAIT) {
                 Ok(_) => {
@@ -285,11 +291,11 @@ impl Channel {
     }
 
     fn look_again(&mut self, index: u32) {
-        if let Some((_, client)) = self.clients.at(index) {
-            if !client.queued {
-                client.queued = true;
-                self.ready.push_back(index);
-            }
+        if let Some((_, client)) = self.clients.at(index)
+            && !client.queued
+        {
+            client.queued = true;
+            self.ready.push_back(index);
         }
     }
 

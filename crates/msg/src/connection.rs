@@ -26,9 +26,8 @@ impl Connection {
     /// EACCES, ENAMETOOLONG.
     pub fn open(path: &Path) -> Result<Connection, Errno> {
         let addr = SocketAddrUnix::new(path).map_err(|e| Errno(e.raw_os_error()))?;
-        let socket =
-            rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .map_err(|e| Errno(e.raw_os_error()))?;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|e| Errno(e.raw_os_error()))?;
         rustix::net::connect(&socket, &addr).map_err(|e| Errno(e.raw_os_error()))?;
         Ok(Connection { socket })
     }
@@ -37,12 +36,22 @@ impl Connection {
     ///
     /// Errors: ECONNRESET when the server went away or cut us off, EMSGSIZE when the reply is longer
     /// than `reply`, EMFILE when its descriptors found no room here.
-    pub fn send(&mut self, message: &[u8], fds: &[BorrowedFd<'_>], reply: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    pub fn send(
+        &mut self,
+        message: &[u8],
+        fds: &[BorrowedFd<'_>],
+        reply: &mut [u8],
+    ) -> Result<(usize, Vec<OwnedFd>), Errno> {
         self.send_parts(&[IoSlice::new(message)], fds, reply)
     }
 
     /// As [`send`](Connection::send), the message gathered from several pieces.
-    pub fn send_parts(&mut self, parts: &[IoSlice<'_>], fds: &[BorrowedFd<'_>], reply: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    pub fn send_parts(
+        &mut self,
+        parts: &[IoSlice<'_>],
+        fds: &[BorrowedFd<'_>],
+        reply: &mut [u8],
+    ) -> Result<(usize, Vec<OwnedFd>), Errno> {
         loop {
             match packet::send(self.socket.as_fd(), parts, fds, 0) {
                 Ok(_) => break,

@@ -108,9 +108,5 @@ pub(crate) fn send(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>], fds: &[BorrowedFd<
 /// Who made the connection (SO_PEERCRED).
 pub(crate) fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<Credentials> {
     let u = rustix::net::sockopt::socket_peercred(fd)?;
-    Ok(Credentials {
-        pid: u.pid.as_raw_nonzero().get() as u32,
-        uid: u.uid.as_raw(),
-        gid: u.gid.as_raw(),
-    })
+    Ok(Credentials { pid: u.pid.as_raw_nonzero().get() as u32, uid: u.uid.as_raw(), gid: u.gid.as_raw() })
 }

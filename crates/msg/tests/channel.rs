@@ -37,7 +37,8 @@ fn message(channel: &mut Channel, buf: &mut [u8]) -> Received {
 
 /// A client that does not keep to the rules: the bare socket.
 fn raw(path: &std::path::Path) -> OwnedFd {
-    let s = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("socket");
+    let s = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .expect("socket");
     rustix::net::connect(&s, &SocketAddrUnix::new(path).expect("a name")).expect("connect");
     s
 }

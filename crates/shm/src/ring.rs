@@ -13,6 +13,8 @@ use crate::slice::Slice;
 
 /// Most bytes moved by one [`Ring::fill_from`] or [`Ring::drain_to`].
 const MOVE_MAX: usize = 1024 * 1024;
+/// Most bytes that one [`Ring::fill_from`] asks for: what a core's cache holds until it is sent on.
+const ASK_MAX: usize = 256 * 1024;
 
 /// See the module's head. Offsets given to methods count from the head (the oldest byte held).
 #[derive(Default)]
@@ -22,12 +24,14 @@ pub struct Ring {
     head: usize,
     len: usize,
     limit: usize,
+    /// Bytes to ask a descriptor for next: it follows what came before, up and down.
+    ask: usize,
 }
 
 impl Ring {
     /// A ring that will hold at most `limit` bytes.
     pub fn new(limit: usize) -> Ring {
-        Ring { region: None, head: 0, len: 0, limit }
+        Ring { region: None, head: 0, len: 0, limit, ask: REGION_MIN }
     }
 
     pub fn len(&self) -> usize {
@@ -169,8 +173,8 @@ impl Ring {
         if room == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        // Memory for what there is, not for what there might be: start small and double.
-        let step = room.min(self.memory().saturating_sub(self.len).max(REGION_MIN).max(self.memory()));
+        // Memory for what there is, not for what there might be.
+        let step = room.min(self.ask.max(REGION_MIN));
         self.reserve(pool, step, 0);
         let region = self.region.as_ref().expect("reserve gave memory for at least one byte");
         let start = (self.head + self.len) & (region.size() - 1);
@@ -185,11 +189,17 @@ impl Ring {
             }
             return Err(error);
         }
-        self.len += got as usize;
+        let got = got as usize;
+        if got == step {
+            self.ask = (4 * step).clamp(REGION_MIN, ASK_MAX);
+        } else if got < step / 4 {
+            self.ask = (step / 2).max(REGION_MIN);
+        }
+        self.len += got;
         if self.len == 0 {
             self.release(pool);
         }
-        Ok(got as usize)
+        Ok(got)
     }
 
     /// Writes the oldest bytes (from `offset` on) to a socket, at most `max`, without consuming them.

@@ -23,7 +23,6 @@ pub enum SockOpt {
     DontRoute(bool),
     BindToDevice(Option<LinkId>),
     Priority(u32),
-    Mark(u32),
     Timestamp(bool),
     // IPPROTO_IP
     /// `None` is the system's default.
@@ -56,6 +55,10 @@ pub enum SockOpt {
     MulticastLoop6(bool),
     MulticastIf6(Option<LinkId>),
     MtuDiscover6(u8),
+    /// Read: as `Mtu`. Set on datagram sockets: the largest fragment (RFC 3542 §11.1), 0 for none.
+    Mtu6(u32),
+    /// IPV6_DONTFRAG: EMSGSIZE instead of fragments.
+    DontFragment6(bool),
     RecvErr6(bool),
     /// IPV6_CHECKSUM on raw sockets: offset, `None` is off.
     Checksum6(Option<u16>),
@@ -74,13 +77,37 @@ pub enum SockOpt {
     SynCount(u32),
     /// Seconds in FIN_WAIT_2; negative is none.
     Linger2(i32),
+    /// Seconds; 0 is off.
     DeferAccept(u32),
     WindowClamp(u32),
     QuickAck(bool),
     /// Milliseconds; 0 is the default.
     UserTimeout(u32),
-    NotSentLowat(u32),
     Congestion(String),
+}
+
+impl SockOpt {
+    /// Options of IPPROTO_IPV6 and above it, which IPv4 sockets do not have.
+    pub fn is_v6(&self) -> bool {
+        matches!(
+            self,
+            SockOpt::V6Only(_)
+                | SockOpt::UnicastHops(_)
+                | SockOpt::TrafficClass(_)
+                | SockOpt::RecvPktInfo6(_)
+                | SockOpt::RecvHopLimit(_)
+                | SockOpt::RecvTClass(_)
+                | SockOpt::MulticastHops(_)
+                | SockOpt::MulticastLoop6(_)
+                | SockOpt::MulticastIf6(_)
+                | SockOpt::MtuDiscover6(_)
+                | SockOpt::Mtu6(_)
+                | SockOpt::DontFragment6(_)
+                | SockOpt::RecvErr6(_)
+                | SockOpt::Checksum6(_)
+                | SockOpt::Icmp6Filter(_)
+        )
+    }
 }
 
 /// Where a datagram is to go, or came from, and what travelled beside it.

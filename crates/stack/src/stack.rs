@@ -73,6 +73,12 @@ pub trait Sink {
     /// Gives back false when the socket had no room: the engine counts the drop.
     fn datagram(&mut self, socket: SocketId, meta: &RecvMeta, payload: &[u8]) -> bool;
 
+    /// In-order bytes of a stream whose receive ring is empty, still in their frame: gives back how many
+    /// of them went to the program at once. The rest goes into the ring.
+    fn stream(&mut self, _socket: SocketId, _payload: &[u8]) -> usize {
+        0
+    }
+
     /// The socket has an error pending (ICMP); `Stack::take_error` or this, whoever asks first.
     fn datagram_error(&mut self, socket: SocketId);
 }
@@ -136,7 +142,7 @@ impl Stack {
         // Raw sockets see a copy of everything that is theirs, then the protocol itself (raw(7)).
         let raw_took = self.raw.input(&mut self.net, now, packet, sink);
         match packet.proto {
-            wire::proto::TCP => self.tcp.input(&mut self.net, &mut self.pool, now, packet),
+            wire::proto::TCP => self.tcp.input(&mut self.net, &mut self.pool, now, packet, sink),
             wire::proto::UDP => self.udp.input(&mut self.net, now, packet, sink),
             wire::proto::ICMP | wire::proto::ICMPV6 => {
                 if let Some(error) = self.net.icmp_input(now, packet) {

@@ -164,6 +164,13 @@ struct connection passive(void)
     return c;
 }
 
+struct connection with_small_buffers(struct connection c)
+{
+    MUST(set_option(c.here, SOL_SOCKET, SO_SNDBUF, 65536));
+    MUST(far_set(c.there, SOL_SOCKET, SO_RCVBUF, 65536));
+    return c;
+}
+
 int own_socket(int type)
 {
     union address at = address(side.own, 0);
@@ -212,6 +219,31 @@ int option(int fd, int level, int name)
 int set_option(int fd, int level, int name, int value)
 {
     return setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+/* Sends pieces of this size without waiting until none goes; gives how much went. */
+static long long fill(int fd, long long offset, size_t piece)
+{
+    static unsigned char bytes[PIECE];
+    long long sent = 0;
+    for (;;) {
+        pattern_fill(bytes, piece, offset + sent);
+        ssize_t n = send(fd, bytes, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0)
+            return errno == EAGAIN ? sent : -1;
+        sent += n;
+    }
+}
+
+long long fill_up(int fd)
+{
+    long long sent = 0, n;
+    do {
+        sent += MUST(fill(fd, sent, PIECE));
+        polled(fd, POLLOUT, 200);
+        sent += n = MUST(fill(fd, sent, 1));
+    } while (n > 0);
+    return sent;
 }
 
 int pending_error(int fd)

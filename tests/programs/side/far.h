@@ -59,6 +59,9 @@ struct connection active(void);
 /* The agent connects to us. */
 struct connection passive(void);
 
+/* Makes the way there hold little, so that it is soon full. */
+struct connection with_small_buffers(struct connection c);
+
 /* Sockets of ours at OWN, port chosen by the system. */
 int own_socket(int type);
 int own_listener(int backlog);
@@ -75,6 +78,11 @@ int polled(int fd, int events, int timeout_ms);
 int option(int fd, int level, int name);
 /* Sets an int option. */
 int set_option(int fd, int level, int name, int value);
+/*
+ * Sends the pattern from its beginning until not a byte more goes in, and what is under way has found its place too. Gives how
+ * much went.
+ */
+long long fill_up(int fd);
 /* SO_ERROR, read and thereby cleared. */
 int pending_error(int fd);
 

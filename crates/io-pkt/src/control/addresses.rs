@@ -12,7 +12,15 @@ const LINUX_LOWER_UP: u32 = 0x1_0000;
 
 /// BSD's interface flags as Linux numbers them: the low ones agree.
 pub(super) fn linux_flags(flags: u32, link_up: bool) -> u32 {
-    let same = iff::UP | iff::BROADCAST | iff::DEBUG | iff::LOOPBACK | iff::POINTOPOINT | iff::RUNNING | iff::NOARP | iff::PROMISC | iff::ALLMULTI;
+    let same = iff::UP
+        | iff::BROADCAST
+        | iff::DEBUG
+        | iff::LOOPBACK
+        | iff::POINTOPOINT
+        | iff::RUNNING
+        | iff::NOARP
+        | iff::PROMISC
+        | iff::ALLMULTI;
     let mut linux = flags & same;
     // <linux/if.h>: IFF_ALLMULTI is 0x200, as in BSD.
     if flags & iff::MULTICAST != 0 {

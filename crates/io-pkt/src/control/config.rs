@@ -101,8 +101,9 @@ impl Shard {
                 let names = self.attach(now, &name, &options)?;
                 return Ok(Reply::Attached(names));
             }
-            Request::MountProtocol { name, .. } => {
-                return Err((Errno::EOPNOTSUPP, format!("{name}: this version loads no protocol modules")));
+            Request::MountProtocol { name, options } => {
+                self.links.attach_protocol(now, &mut self.stack, &name, &options)?;
+                tracing::info!("{name}: loaded");
             }
             Request::Routes { from } => return Ok(self.routes(from)),
             Request::AddRoute { route, change } => {
@@ -149,8 +150,11 @@ impl Shard {
             Request::SetSysctl { name, value } => self.set_sysctl(&name, &value)?,
             Request::Capture { interface, snaplen } => {
                 let id = self.link_named(&interface)?;
-                let out = call.fds.pop().ok_or((Errno::EBADF, "a capture needs a descriptor to write to".to_owned()))?;
-                let failed = |e: std::io::Error| refusal(Errno(e.raw_os_error().unwrap_or(libc::EIO)), "the capture's descriptor");
+                let out =
+                    call.fds.pop().ok_or((Errno::EBADF, "a capture needs a descriptor to write to".to_owned()))?;
+                let failed = |e: std::io::Error| {
+                    refusal(Errno(e.raw_os_error().unwrap_or(libc::EIO)), "the capture's descriptor")
+                };
                 let capture = Capture::new(out, snaplen).map_err(failed)?;
                 self.links.capture(id, capture).map_err(|e| refusal(e, interface))?;
             }
@@ -232,7 +236,8 @@ impl Shard {
         let mut rows = Vec::new();
         self.stack.for_each_socket(&mut |view| {
             if at >= from && rows.len() < PAGE_ROWS {
-                let owner = view.id.and_then(|id| self.table.by_id(id)).and_then(|slot| self.table.get(slot)).map(|s| s.owner);
+                let owner =
+                    view.id.and_then(|id| self.table.by_id(id)).and_then(|slot| self.table.get(slot)).map(|s| s.owner);
                 rows.push(tables::socket(&view, owner.map_or(0, |o| o.pid), owner.map_or(0, |o| o.uid)));
             }
             at += 1;
@@ -265,7 +270,12 @@ impl Shard {
     fn sysctls(&self) -> Reply {
         let mut all = Vec::new();
         self.stack.net.for_each_sysctl(&mut |info, value| {
-            all.push(Sysctl { name: info.name.to_owned(), value: value.to_string(), writable: true, help: info.about.to_owned() });
+            all.push(Sysctl {
+                name: info.name.to_owned(),
+                value: value.to_string(),
+                writable: true,
+                help: info.about.to_owned(),
+            });
         });
         Reply::Sysctls(all)
     }

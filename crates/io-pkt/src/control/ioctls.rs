@@ -183,8 +183,17 @@ impl Shard {
 
     fn interface(&mut self, request: u64, argument: &[u8]) -> Result<Vec<u8>, Errno> {
         let known = [
-            SIOCGIFNAME, SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR, SIOCGIFBRDADDR, SIOCGIFNETMASK,
-            SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN,
+            SIOCGIFNAME,
+            SIOCGIFFLAGS,
+            SIOCGIFADDR,
+            SIOCGIFDSTADDR,
+            SIOCGIFBRDADDR,
+            SIOCGIFNETMASK,
+            SIOCGIFMETRIC,
+            SIOCGIFMTU,
+            SIOCGIFHWADDR,
+            SIOCGIFINDEX,
+            SIOCGIFTXQLEN,
         ];
         if !known.contains(&request) {
             return Err(Errno(libc::ENOTTY));
@@ -250,7 +259,11 @@ impl Shard {
                 if let Some((old, _)) = old {
                     net.delete_address(now, id, old.into())?;
                 }
-                if addr.is_unspecified() { Ok(()) } else { net.add_address(now, id, addr.into(), class_prefix(addr), None) }
+                if addr.is_unspecified() {
+                    Ok(())
+                } else {
+                    net.add_address(now, id, addr.into(), class_prefix(addr), None)
+                }
             }
             _ => {
                 let mask = u32::from(req.addr()?);

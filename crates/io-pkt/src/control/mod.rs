@@ -64,7 +64,13 @@ impl Shard {
         more
     }
 
-    fn answer(&mut self, now: Instant, client: Credentials, message: &[u8], fds: Vec<OwnedFd>) -> Result<Answer, Errno> {
+    fn answer(
+        &mut self,
+        now: Instant,
+        client: Credentials,
+        message: &[u8],
+        fds: Vec<OwnedFd>,
+    ) -> Result<Answer, Errno> {
         let (header, body) = RequestHeader::parse(message).inspect_err(|_| self.counters.bad_requests += 1)?;
         let mut call = Call { now, client, handle: header.handle, body, fds };
         let answer = match header.op {

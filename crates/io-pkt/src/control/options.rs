@@ -15,14 +15,23 @@ const MCAST_JOIN_GROUP: i32 = 42;
 const MCAST_LEAVE_GROUP: i32 = 45;
 const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
 const IPV6_HDRINCL: i32 = 36;
+const IPV6_DONTFRAG: i32 = 62;
+/// Values of SO_PRIORITY from here on need privilege.
+const PRIORITY_FREE: u32 = 7;
 /// Bytes of `struct sockaddr_storage`.
 const SOCKADDR_STORAGE: usize = 128;
 
 type Made = Result<SockOpt, Errno>;
 
-/// What only root and the daemon's owner may set.
-pub fn is_privileged(option: &SockOpt) -> bool {
-    matches!(option, SockOpt::Mark(_))
+/// What only root and the daemon's owner may set (socket(7)).
+pub fn is_privileged(level: i32, name: i32, option: &SockOpt) -> bool {
+    matches!(option, SockOpt::Priority(PRIORITY_FREE..)) || is_forced(level, name)
+}
+
+/// The names that pass Linux's limits; here the limits are the same for them, which is why they can
+/// only be set.
+fn is_forced(level: i32, name: i32) -> bool {
+    level == libc::SOL_SOCKET && matches!(name, libc::SO_RCVBUFFORCE | libc::SO_SNDBUFFORCE)
 }
 
 /// The option that setsockopt(2) was given.
@@ -47,7 +56,10 @@ pub fn parse(stack: &Stack, domain: Domain, kind: SocketKind, level: i32, name: 
             0..4 => Err(Errno::EINVAL),
             4..8 => Ok(SockOpt::MulticastIf { addr: v4_at(value, 0)?, link: None }),
             // struct ip_mreq and struct ip_mreqn
-            len => Ok(SockOpt::MulticastIf { addr: v4_at(value, 4)?, link: if len >= 12 { link_at(value, 8)? } else { None } }),
+            len => Ok(SockOpt::MulticastIf {
+                addr: v4_at(value, 4)?,
+                link: if len >= 12 { link_at(value, 8)? } else { None },
+            }),
         },
         (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP) => {
             let (group, link, addr) = v4_membership(value)?;
@@ -117,7 +129,6 @@ fn numeric(domain: Domain, kind: SocketKind, level: i32, name: i32, v: i32) -> M
         (libc::SOL_SOCKET, libc::SO_BROADCAST) => SockOpt::Broadcast(on),
         (libc::SOL_SOCKET, libc::SO_DONTROUTE) => SockOpt::DontRoute(on),
         (libc::SOL_SOCKET, libc::SO_PRIORITY) => SockOpt::Priority(v as u32),
-        (libc::SOL_SOCKET, libc::SO_MARK) => SockOpt::Mark(v as u32),
         (libc::SOL_SOCKET, libc::SO_TIMESTAMP | libc::SO_TIMESTAMPNS) => SockOpt::Timestamp(on),
         (libc::SOL_SOCKET, libc::SO_RCVBUF | libc::SO_RCVBUFFORCE) => SockOpt::RcvBuf(v.clamp(0, BUFFER_MAX) as u32),
         (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) => SockOpt::SndBuf(v.clamp(0, BUFFER_MAX) as u32),
@@ -153,7 +164,8 @@ fn numeric(domain: Domain, kind: SocketKind, level: i32, name: i32, v: i32) -> M
         (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP) => SockOpt::MulticastLoop6(on),
         (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF) => SockOpt::MulticastIf6((v != 0).then_some(LinkId(v as u32))),
         (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER) => SockOpt::MtuDiscover6(byte?),
-        (libc::IPPROTO_IPV6, libc::IPV6_MTU) => SockOpt::Mtu(positive?),
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU) => SockOpt::Mtu6(positive?),
+        (libc::IPPROTO_IPV6, IPV6_DONTFRAG) => SockOpt::DontFragment6(on),
         (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => SockOpt::RecvErr6(on),
         (libc::IPPROTO_IPV6 | SOL_RAW, libc::IPV6_CHECKSUM) if kind == SocketKind::Raw => {
             SockOpt::Checksum6(if v == -1 { None } else { Some(u16::try_from(v).map_err(|_| Errno::EINVAL)?) })
@@ -171,7 +183,6 @@ fn numeric(domain: Domain, kind: SocketKind, level: i32, name: i32, v: i32) -> M
         (libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP) if tcp => SockOpt::WindowClamp(positive?),
         (libc::IPPROTO_TCP, libc::TCP_QUICKACK) if tcp => SockOpt::QuickAck(on),
         (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT) if tcp => SockOpt::UserTimeout(positive?),
-        (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT) if tcp => SockOpt::NotSentLowat(v as u32),
         _ => return Err(Errno::ENOPROTOOPT),
     })
 }
@@ -179,12 +190,22 @@ fn numeric(domain: Domain, kind: SocketKind, level: i32, name: i32, v: i32) -> M
 /// What getsockopt(2) gives, of which the caller cuts what does not fit.
 ///
 /// Errors: ENOPROTOOPT.
-pub fn value(stack: &Stack, domain: Domain, id: SocketId, level: i32, name: i32, room: usize) -> Result<Vec<u8>, Errno> {
+pub fn value(
+    stack: &Stack,
+    domain: Domain,
+    id: SocketId,
+    level: i32,
+    name: i32,
+    room: usize,
+) -> Result<Vec<u8>, Errno> {
     let which = match (level, name) {
         (libc::SOL_SOCKET, libc::SO_LINGER) => SockOpt::Linger(None),
         (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => SockOpt::BindToDevice(None),
         (libc::IPPROTO_IP, libc::IP_MULTICAST_IF) => SockOpt::MulticastIf { addr: None, link: None },
         (libc::IPPROTO_IP, libc::IP_OPTIONS) => return Ok(Vec::new()),
+        // unix(7): what Linux gives of a peer that is not of this machine: no process, no user, no group.
+        (libc::SOL_SOCKET, libc::SO_PEERCRED) => return Ok([0i32, -1, -1].map(i32::to_ne_bytes).concat()),
+        _ if is_forced(level, name) => return Err(Errno::ENOPROTOOPT),
         (SOL_RAW, ICMP_FILTER) if domain == Domain::V4 => SockOpt::IcmpFilter(0),
         (libc::IPPROTO_ICMPV6, ICMP_FILTER) => SockOpt::Icmp6Filter([0; 8]),
         (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => SockOpt::Congestion(String::new()),
@@ -244,13 +265,13 @@ fn number_of(option: &SockOpt) -> Option<i32> {
         | SockOpt::RecvTClass(on)
         | SockOpt::MulticastLoop6(on)
         | SockOpt::RecvErr6(on)
+        | SockOpt::DontFragment6(on)
         | SockOpt::NoDelay(on)
         | SockOpt::Cork(on)
         | SockOpt::QuickAck(on) => i32::from(on),
         SockOpt::RcvBuf(v)
         | SockOpt::SndBuf(v)
         | SockOpt::Priority(v)
-        | SockOpt::Mark(v)
         | SockOpt::Mtu(v)
         | SockOpt::KeepIdle(v)
         | SockOpt::KeepInterval(v)
@@ -259,7 +280,7 @@ fn number_of(option: &SockOpt) -> Option<i32> {
         | SockOpt::DeferAccept(v)
         | SockOpt::WindowClamp(v)
         | SockOpt::UserTimeout(v)
-        | SockOpt::NotSentLowat(v) => v as i32,
+        | SockOpt::Mtu6(v) => v as i32,
         SockOpt::Tos(v)
         | SockOpt::MtuDiscover(v)
         | SockOpt::MulticastTtl(v)
@@ -333,7 +354,10 @@ mod tests {
         assert_eq!(made(libc::SOL_SOCKET, libc::SO_RCVBUF, &8192i32.to_ne_bytes()), Ok(SockOpt::RcvBuf(8192)));
         let linger = [1i32.to_ne_bytes(), 5i32.to_ne_bytes()].concat();
         assert_eq!(made(libc::SOL_SOCKET, libc::SO_LINGER, &linger), Ok(SockOpt::Linger(Some(5))));
-        assert_eq!(made(libc::SOL_SOCKET, libc::SO_BINDTODEVICE, b"lo0\0"), Ok(SockOpt::BindToDevice(Some(LinkId::LOOPBACK))));
+        assert_eq!(
+            made(libc::SOL_SOCKET, libc::SO_BINDTODEVICE, b"lo0\0"),
+            Ok(SockOpt::BindToDevice(Some(LinkId::LOOPBACK)))
+        );
         assert_eq!(
             made(libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, &[224, 0, 0, 9, 0, 0, 0, 0]),
             Ok(SockOpt::JoinGroup { group: IpAddr::V4(Ipv4Addr::new(224, 0, 0, 9)), link: None, addr: None })

@@ -185,11 +185,11 @@ impl Shard {
             return Err(Errno::EOPNOTSUPP);
         }
         let id = socket.id;
-        let in_pair = socket.pair().and_then(|p| rustix::io::ioctl_fionread(p).ok()).unwrap_or(0) as u32;
         let unread = self.stack.rx_ring(id).map_or(0, |r| r.len()) as u32;
-        let in_ring = self.stack.tx_ring(id).map_or(0, |(r, _)| r.len()) as u32;
+        let held = self.stack.tx_ring(id).map_or(0, |(r, _)| r.len()) as u32;
+        let unsent = self.stack.tcp_info(call.now, id).map_or(0, |i| i.not_sent).min(held);
         let mut body = Vec::with_capacity(12);
-        for n in [unread, in_pair, in_ring] {
+        for n in [unread, unsent, held - unsent] {
             body.extend_from_slice(&n.to_ne_bytes());
         }
         Ok(Answer::of(body))
@@ -206,7 +206,7 @@ impl Shard {
         let Some(socket) = self.table.get(slot) else { return Err(Errno::EBADF) };
         let (id, domain) = (socket.id, socket.domain);
         let option = options::parse(&self.stack, domain, id.kind, level, name, value)?;
-        if options::is_privileged(&option) && !self.is_privileged(&call.client) {
+        if options::is_privileged(level, name, &option) && !self.is_privileged(&call.client) {
             return Err(Errno::EPERM);
         }
         if socket.closed.is_some() {
@@ -278,6 +278,9 @@ fn shown(addr: core::net::SocketAddr, domain: Domain) -> WireAddr {
 /// EPROTONOSUPPORT for a protocol that the type does not have.
 fn transport(domain: Domain, kind: i32, protocol: i32) -> Result<(SocketKind, u8), Errno> {
     let icmp = if domain == Domain::V4 { libc::IPPROTO_ICMP } else { libc::IPPROTO_ICMPV6 };
+    if !(0..256).contains(&protocol) {
+        return Err(Errno::EINVAL);
+    }
     match (kind, protocol) {
         (libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP) => Ok((SocketKind::Tcp, libc::IPPROTO_TCP as u8)),
         (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => Ok((SocketKind::Udp, libc::IPPROTO_UDP as u8)),
@@ -302,5 +305,6 @@ mod tests {
         assert_eq!(transport(Domain::V4, libc::SOCK_STREAM, libc::IPPROTO_UDP), Err(Errno::EPROTONOSUPPORT));
         assert_eq!(transport(Domain::V4, libc::SOCK_SEQPACKET, 0), Err(Errno::ESOCKTNOSUPPORT));
         assert_eq!(transport(Domain::V4, 99, 0), Err(Errno::EINVAL));
+        assert_eq!(transport(Domain::V4, libc::SOCK_STREAM, 1234), Err(Errno::EINVAL));
     }
 }

@@ -47,7 +47,8 @@ fn offloads(o: Offloads) -> Vec<String> {
 }
 
 pub fn address(now: Instant, a: &Address) -> InterfaceAddress {
-    let left = |until: Instant| (until != Instant::FAR).then(|| u32::try_from(until.since(now).as_secs()).unwrap_or(u32::MAX));
+    let left =
+        |until: Instant| (until != Instant::FAR).then(|| u32::try_from(until.since(now).as_secs()).unwrap_or(u32::MAX));
     InterfaceAddress {
         broadcast: a.broadcast.map(IpAddr::V4),
         tentative: a.state == AddressState::Tentative,

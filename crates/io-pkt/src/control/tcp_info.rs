@@ -8,6 +8,8 @@ pub const LEN: usize = 248;
 
 /// `TCP_CLOSE` of `<netinet/tcp.h>`.
 const CLOSED: u8 = 7;
+/// TCP_INFINITE_SSTHRESH of Linux: there was no loss yet.
+const SSTHRESH_NONE: u32 = i32::MAX as u32;
 
 /// TCP_INFO of a socket; that of a closed one when the engine has let it go.
 pub fn of(stack: &Stack, now: Instant, id: SocketId) -> Vec<u8> {
@@ -41,7 +43,7 @@ pub fn lay_out(info: &Info) -> Vec<u8> {
     b.u32(60, info.path_mtu);
     b.u32(68, micros(info.srtt));
     b.u32(72, micros(info.rttvar));
-    b.u32(76, segments(info.ssthresh.min(i32::MAX as u32)));
+    b.u32(76, if info.ssthresh >= SSTHRESH_NONE { SSTHRESH_NONE } else { segments(info.ssthresh) });
     b.u32(80, segments(info.cwnd));
     b.u32(84, info.snd_mss); // advmss
     b.u32(96, info.rcv_wnd); // rcv_space
@@ -67,7 +69,14 @@ mod tests {
 
     #[test]
     fn the_fields_stand_where_linux_has_them() {
-        let info = Info { state: 1, sack: true, snd_mss: 1448, cwnd: 14_480, rto: stack::Duration::from_millis(200), ..Info::default() };
+        let info = Info {
+            state: 1,
+            sack: true,
+            snd_mss: 1448,
+            cwnd: 14_480,
+            rto: stack::Duration::from_millis(200),
+            ..Info::default()
+        };
         let b = lay_out(&info);
         let at = |offset: usize| u32::from_ne_bytes(b[offset..offset + 4].try_into().expect("four"));
         assert_eq!((b[0], b[5]), (1, 2));

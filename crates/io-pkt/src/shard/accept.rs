@@ -43,7 +43,9 @@ impl Shard {
         let somaxconn = self.stack.config().somaxconn;
         let Some(socket) = self.table.get_mut(slot) else { return Err(Errno::EBADF) };
         let id = socket.id;
-        let (Flow::Stream(stream), Some(pair)) = (&mut socket.flow, &socket.pair) else { return Err(Errno::EOPNOTSUPP) };
+        let (Flow::Stream(stream), Some(pair)) = (&mut socket.flow, &socket.pair) else {
+            return Err(Errno::EOPNOTSUPP);
+        };
         if !matches!(stream.phase, Phase::Fresh | Phase::Listening) {
             return Err(Errno::EINVAL);
         }
@@ -113,7 +115,8 @@ impl Shard {
     /// Takes one connection from the engine into `held`. False when there is none, or no descriptor.
     fn accept_one(&mut self, slot: u32, now: Instant) -> bool {
         let Some(socket) = self.table.get(slot) else { return false };
-        let (listener, domain, kind, protocol, owner) = (socket.id, socket.domain, socket.kind, socket.protocol, socket.owner);
+        let (listener, domain, kind, protocol, owner) =
+            (socket.id, socket.domain, socket.kind, socket.protocol, socket.owner);
         // The pair comes first: a connection once taken cannot be given back.
         let pair = match self.spare.take().map_or_else(|| pairs::make(Purpose::ConnectedStream), Ok) {
             Ok(pair) => pair,
@@ -164,7 +167,11 @@ impl Shard {
 
     /// Brings the counts up to date for one who asks; no event tells of a program that accepts at ease.
     pub(crate) fn count_all_unclaimed(&mut self) {
-        let listeners: Vec<u32> = self.table.slots().filter(|s| self.table.get(*s).is_some_and(|s| s.phase() == Some(Phase::Listening))).collect();
+        let listeners: Vec<u32> = self
+            .table
+            .slots()
+            .filter(|s| self.table.get(*s).is_some_and(|s| s.phase() == Some(Phase::Listening)))
+            .collect();
         for slot in listeners {
             self.count_unclaimed(slot);
         }

@@ -6,10 +6,11 @@ use std::io::{self, IoSlice};
 use errno::Errno;
 use sockets::WireAddr;
 use sockets::datagram::{Header, flag};
-use stack::{Domain, Instant, LinkId, RecvMeta, SendMeta, Sink, SocketId};
+use stack::{Domain, Instant, LinkId, RecvMeta, SendMeta, Sink, SocketId, SocketKind};
 
-use super::table::{Flow, Socket, Table, ready};
+use super::table::{Flow, Phase, Socket, Table, ready};
 use super::{Counters, Shard};
+use crate::protocols;
 use crate::sys::{self, Arrived, BURST};
 
 /// Bursts taken from one pair in one turn.
@@ -23,11 +24,20 @@ pub(crate) struct Delivery<'a> {
     pub counters: &'a mut Counters,
     /// Sockets with an error pending, to be told when the engine is free again.
     pub errors: &'a mut Vec<SocketId>,
+    /// Packets for protocol modules.
+    pub packets: &'a mut Vec<protocols::Packet>,
 }
 
 impl Sink for Delivery<'_> {
     fn datagram(&mut self, id: SocketId, meta: &RecvMeta, payload: &[u8]) -> bool {
-        let Some(socket) = self.table.by_id(id).and_then(|slot| self.table.get(slot)) else { return false };
+        let Some(socket) = self.table.by_id(id).and_then(|slot| self.table.get(slot)) else {
+            // A raw socket that no program has is a protocol module's.
+            let kept = id.kind == SocketKind::Raw && self.packets.len() < protocols::PACKETS_MAX;
+            if kept {
+                self.packets.push(protocols::Packet::new(id, meta, payload));
+            }
+            return kept;
+        };
         let (Flow::Datagram(datagram), Some(pair)) = (&socket.flow, socket.pair()) else { return false };
         let mut flags = flag::ADDR | datagram.wants;
         if meta.group {
@@ -50,6 +60,17 @@ impl Sink for Delivery<'_> {
             self.counters.datagrams_without_room += 1;
         }
         sent.is_ok()
+    }
+
+    fn stream(&mut self, id: SocketId, payload: &[u8]) -> usize {
+        let Some(socket) = self.table.by_id(id).and_then(|slot| self.table.get(slot)) else { return 0 };
+        let (Flow::Stream(stream), Some(pair)) = (&socket.flow, socket.pair()) else { return 0 };
+        let open = socket.is(ready::WRITABLE) && !socket.is(ready::HANGUP);
+        if stream.phase != Phase::Connected || stream.rx_discard || stream.rx_ended || !open {
+            return 0;
+        }
+        // What does not fit goes the usual way, which then learns that the pair is full.
+        sys::send_gathered(pair, &[IoSlice::new(payload)]).unwrap_or(0)
     }
 
     fn datagram_error(&mut self, id: SocketId) {

@@ -10,6 +10,8 @@ pub mod datagram;
 pub mod pairs;
 pub mod stream;
 pub mod table;
+mod thrift;
+mod wait;
 mod turn;
 
 use std::collections::VecDeque;
@@ -23,6 +25,7 @@ use stack::{Instant, Stack, TxBatch};
 use crate::args::Variant;
 use crate::instance::Instance;
 use crate::links::Links;
+use crate::protocols;
 use crate::sys::DatagramBurst;
 use pairs::Pair;
 use table::{Table, ready};
@@ -43,6 +46,8 @@ pub struct Counters {
     pub datagrams_without_room: u64,
     /// Bytes that programs wrote after the end of their connection.
     pub bytes_after_end: u64,
+    /// Sockets closed because a program left descriptors or data on a pair without a connection.
+    pub pairs_littered: u64,
     /// Times that a listener's queue in the kernel was full.
     pub accept_full: u64,
     /// Times that no descriptor was left for a pair.
@@ -58,6 +63,7 @@ impl Counters {
             datagrams_refused,
             datagrams_without_room,
             bytes_after_end,
+            pairs_littered,
             accept_full,
             descriptors_exhausted,
         } = *self;
@@ -66,6 +72,7 @@ impl Counters {
         each("datagrams of programs refused", datagrams_refused);
         each("datagrams dropped for want of room in a program's queue", datagrams_without_room);
         each("bytes written after the end of a connection", bytes_after_end);
+        each("sockets closed for litter on a pair without a connection", pairs_littered);
         each("times that the queue of a listener was full", accept_full);
         each("times that no descriptor was left", descriptors_exhausted);
     }
@@ -99,6 +106,8 @@ pub struct Shard {
     batch: TxBatch,
     burst: DatagramBurst,
     errors: Vec<stack::SocketId>,
+    /// Packets for protocol modules.
+    packets: Vec<protocols::Packet>,
     scratch: Box<[u8]>,
     /// The channel has something, or may have more.
     asked: bool,
@@ -109,6 +118,8 @@ pub struct Shard {
     /// Listeners that no event will wake.
     retries: Vec<u64>,
     retry_at: Instant,
+    thrift: thrift::Thrift,
+    wait: wait::Wait,
 }
 
 /// What a shard is made of.
@@ -149,12 +160,15 @@ impl Shard {
             batch: TxBatch::default(),
             burst: DatagramBurst::default(),
             errors: Vec::new(),
+            packets: Vec::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             asked: true,
             message: vec![0; sockets::call::MESSAGE_MAX],
             spare: None,
             retries: Vec::new(),
             retry_at: Instant::FAR,
+            thrift: thrift::Thrift::default(),
+            wait: wait::Wait::default(),
         })
     }
 
@@ -188,7 +202,8 @@ impl Shard {
             Some(socket) => pairs::Purpose::of(&socket.flow),
             None => return Err(errno::Errno::EBADF),
         };
-        let Pair { ours, program, cookie } = pairs::make(purpose).map_err(errno).inspect_err(|_| self.counters.descriptors_exhausted += 1)?;
+        let Pair { ours, program, cookie } =
+            pairs::make(purpose).map_err(errno).inspect_err(|_| self.counters.descriptors_exhausted += 1)?;
         watch(&self.epoll, &ours, self.table.token(slot)).map_err(errno)?;
         self.table.attach(slot, ours, cookie);
         if let Some(socket) = self.table.get_mut(slot) {

@@ -13,9 +13,10 @@ use stack::{Events, Instant, Shutdown, SockOpt, SocketId};
 
 use super::table::{Flow, Phase, Stream, ready};
 use super::{Shard, watch_room};
+use crate::sys;
 
 /// Most bytes taken from one pair in one turn, so that one fast writer does not keep others waiting.
-const TURN_BYTES: usize = 1024 * 1024;
+const TURN_BYTES: usize = 256 * 1024;
 /// A read of fewer bytes than this, with more room offered, found the pair empty
 /// (`shm::region::REGION_MIN`, the least that `fill_from` asks for).
 const SHORT_READ: usize = shm::region::REGION_MIN;
@@ -34,12 +35,21 @@ impl Shard {
     /// Does whatever the readiness of a stream socket's pair allows.
     pub(super) fn service_stream(&mut self, slot: u32, now: Instant) {
         let Some(socket) = self.table.get_mut(slot) else { return };
-        let hangup = socket.is(ready::HANGUP);
-        match socket.phase() {
-            Some(Phase::Connected) => self.pump(slot, now),
-            Some(Phase::Listening) if !hangup => self.offer(slot, now),
-            Some(Phase::Fresh | Phase::Connecting | Phase::Listening) if hangup => self.discard(slot, now),
-            _ => {}
+        let phase = socket.phase();
+        if phase == Some(Phase::Connected) {
+            return self.pump(slot, now);
+        }
+        // Nothing is read before there is a connection. A descriptor of the pair's other end, left lying
+        // in the queue, would keep that end open for ever, with nobody there.
+        let litter = socket.is(ready::READABLE) && socket.pair().is_some_and(sys::holds_more_than_fillers);
+        if litter {
+            self.counters.pairs_littered += 1;
+        }
+        if litter || socket.is(ready::HANGUP) {
+            return self.discard(slot, now);
+        }
+        if phase == Some(Phase::Listening) {
+            self.offer(slot, now);
         }
     }
 
@@ -270,6 +280,15 @@ impl Shard {
         }
     }
 
+    /// The instance ends: peers are told at once.
+    pub(crate) fn close_all(&mut self, now: Instant) {
+        let slots: Vec<u32> = self.table.slots().collect();
+        for slot in slots {
+            self.abort(slot, now);
+        }
+        self.settle(now);
+    }
+
     // --- control calls ---------------------------------------------------------------------------
 
     /// connect(2) of a stream socket with `fillers` bytes on the pair.
@@ -298,7 +317,7 @@ impl Shard {
                 stream.fillers = fillers;
             }
             _ if before == Phase::Fresh => {
-                stream.fillers = fillers.min(sockets::call::CONNECT_FILLERS);
+                stream.fillers = fillers;
                 while stream.fillers > 0 {
                     if !matches!(drop_fillers(stream, pair, &mut self.scratch), Ok(1..)) {
                         break;

@@ -211,7 +211,7 @@ impl Table {
     pub fn insert(&mut self, new: NewSocket) -> u32 {
         let NewSocket { id, domain, kind, protocol, owner, flow } = new;
         let handle = loop {
-            let handle = self.secrets.next();
+            let handle = self.secrets.draw();
             if !self.by_handle.contains_key(&handle) {
                 break handle;
             }
@@ -219,7 +219,7 @@ impl Table {
         self.generation = (self.generation + 1) & 0x00ff_ffff;
         let socket = Box::new(Socket {
             handle,
-            key: self.secrets.next(),
+            key: self.secrets.draw(),
             cookie: 0,
             id,
             closed: None,
@@ -338,6 +338,33 @@ impl Table {
         (0..self.slots.len() as u32).filter(|s| self.get(*s).is_some())
     }
 
+    /// Gives back memory that a crowd has left behind. Slots keep their numbers.
+    pub fn shrink(&mut self) {
+        while self.slots.last().is_some_and(Option::is_none) {
+            self.slots.pop();
+        }
+        let len = self.slots.len() as u32;
+        self.free.retain(|slot| *slot < len);
+        self.slots.shrink_to_fit();
+        self.free.shrink_to_fit();
+        self.by_handle.shrink_to_fit();
+        self.by_cookie.shrink_to_fit();
+        for ids in &mut self.by_id {
+            let used = ids.iter().rposition(|slot| *slot != 0).map_or(0, |last| last + 1);
+            ids.truncate(used);
+            ids.shrink_to_fit();
+        }
+    }
+
+    /// Sockets, buried ones included.
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
     /// Sockets with a pair.
     pub fn held(&self) -> usize {
         self.live.saturating_sub(self.tombstones.len())
@@ -369,6 +396,20 @@ mod tests {
         let again = t.insert(new(4));
         assert_eq!(again, slot, "the slot is reused");
         assert_eq!((t.by_token(token), t.by_handle(handle), t.by_id(id)), (None, None, None));
+    }
+
+    #[test]
+    fn a_table_that_shrank_still_finds_what_is_left_and_takes_more() {
+        let mut t = Table::default();
+        let slots: Vec<u32> = (0..100).map(|i| t.insert(new(i))).collect();
+        let kept = slots[40];
+        let id = t.get(kept).expect("there").id;
+        slots.iter().filter(|s| **s != kept).for_each(|s| drop(t.remove(*s)));
+        t.shrink();
+        assert_eq!(t.by_id(id), Some(kept));
+        let more: Vec<u32> = (200..300).map(|i| t.insert(new(i))).collect();
+        assert!(!more.contains(&kept));
+        assert_eq!(t.len(), 101);
     }
 
     #[test]

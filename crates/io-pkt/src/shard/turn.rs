@@ -30,7 +30,8 @@ impl Shard {
     }
 
     fn turn(&mut self, events: &mut [libc::epoll_event]) -> io::Result<()> {
-        let n = match sys::epoll_wait(self.epoll.as_fd(), events, self.sleep()) {
+        let timeout = self.sleep();
+        let n = match self.wait.events(self.epoll.as_fd(), events, timeout) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
             Err(e) => return Err(e),
@@ -49,10 +50,12 @@ impl Shard {
         }
         self.run_retries(now);
         if self.stack.next_deadline() <= now {
-            let mut sink = Delivery { table: &self.table, counters: &mut self.counters, errors: &mut self.errors };
-            self.stack.handle_timeout(now, &mut sink);
+            let Shard { stack, table, counters, errors, packets, .. } = self;
+            let mut sink = Delivery { table, counters, errors, packets };
+            stack.handle_timeout(now, &mut sink);
         }
         self.settle(now);
+        self.be_thrifty(now);
         Ok(())
     }
 
@@ -61,7 +64,8 @@ impl Shard {
         if !self.work.is_empty() || self.asked || self.control.has_pending() || self.links.has_pending() {
             return Some(0);
         }
-        let deadline = self.stack.next_deadline().min(self.retry_at).min(self.links.next_deadline());
+        let deadline =
+            self.stack.next_deadline().min(self.retry_at).min(self.links.next_deadline()).min(self.thrift.at);
         (deadline != Instant::FAR).then(|| {
             let us = deadline.0.saturating_sub(now().0);
             us.saturating_mul(1000)
@@ -108,16 +112,17 @@ impl Shard {
     }
 
     fn receive_frames(&mut self, now: Instant) {
-        let Shard { links, stack, table, counters, errors, .. } = self;
-        let mut sink = Delivery { table, counters, errors };
+        let Shard { links, stack, table, counters, errors, packets, .. } = self;
+        let mut sink = Delivery { table, counters, errors, packets };
         links.receive(now, stack, &mut sink);
     }
 
     /// Lets the engine act until it is quiet, then sends its frames.
     pub(crate) fn settle(&mut self, now: Instant) {
         for _ in 0..ROUNDS {
-            let mut sink = Delivery { table: &self.table, counters: &mut self.counters, errors: &mut self.errors };
-            self.stack.flush(now, &mut sink);
+            let Shard { stack, table, counters, errors, packets, .. } = self;
+            let mut sink = Delivery { table, counters, errors, packets };
+            stack.flush(now, &mut sink);
             let mut acted = false;
             while let Some((id, events)) = self.stack.poll_event() {
                 acted = true;
@@ -128,7 +133,8 @@ impl Shard {
                 break;
             }
         }
-        let Shard { links, stack, batch, .. } = self;
+        let Shard { links, stack, batch, packets, .. } = self;
+        links.run_protocols(now, stack, packets);
         batch.clear();
         stack.take_transmit(batch);
         links.transmit(batch);

@@ -119,7 +119,13 @@ pub struct Sock {
 }
 
 impl Client {
-    pub fn call(&mut self, op: Op, handle: u64, body: &[u8], fds: &[&OwnedFd]) -> Result<(Vec<u8>, Vec<OwnedFd>), Errno> {
+    pub fn call(
+        &mut self,
+        op: Op,
+        handle: u64,
+        body: &[u8],
+        fds: &[&OwnedFd],
+    ) -> Result<(Vec<u8>, Vec<OwnedFd>), Errno> {
         let mut message = RequestHeader { op, len: body.len() as u32, handle }.to_bytes().to_vec();
         message.extend_from_slice(body);
         let mut reply = vec![0; sockets::call::MESSAGE_MAX];
@@ -256,7 +262,8 @@ pub fn receive_with_descriptor(from: &OwnedFd, bytes: &mut [u8]) -> (usize, Opti
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let got = recvmsg(from, &mut [std::io::IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC).expect("recvmsg");
+    let got =
+        recvmsg(from, &mut [std::io::IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC).expect("recvmsg");
     let fd = control.drain().find_map(|m| match m {
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
         _ => None,

@@ -7,7 +7,7 @@ use libc::socklen_t;
 use sockets::call::{OPTION_MAX, Op, SocketState};
 
 use crate::control::{self, Request};
-use crate::real::{Errno, answer, raw, sys};
+use crate::real::{self, Errno, answer, raw, sys};
 use crate::stream::option_args;
 use crate::table::{self, Socket, flag};
 use crate::{connection, hook};
@@ -81,8 +81,24 @@ unsafe fn get(s: &Socket, level: c_int, name: c_int, value: *mut c_void, len: *m
             table::set_state(s, SocketState::Failed);
             table::set_flag(s, flag::RESULT_DUE, false);
         }
+        // The daemon has one option for both forms of time; which of them is on, the entry knows.
+        let asked = (level == libc::SOL_SOCKET).then_some(name);
+        if asked == Some(libc::SO_TIMESTAMP) && s.has(flag::TIMESTAMP_NS)
+            || asked == Some(libc::SO_TIMESTAMPNS) && !s.has(flag::TIMESTAMP_NS)
+        {
+            bytes.fill(0);
+        }
         give(&bytes[..reply.len]);
         Ok(0)
+    }
+}
+
+/// SO_SNDBUF of a datagram socket bounds what waits in the pair; a largest datagram fits always.
+fn bound_sends(s: &Socket, value: &[u8]) {
+    /// Half of what unix(7) wants for a message of 64 KiB: the kernel doubles it.
+    const LEAST: c_int = 40 * 1024;
+    if let Some(size) = value.first_chunk().map(|b| c_int::from_ne_bytes(*b)) {
+        let _ = real::set_native_option(s.fd, libc::SOL_SOCKET, libc::SO_SNDBUF, size.max(LEAST));
     }
 }
 
@@ -109,6 +125,7 @@ unsafe fn set(s: &Socket, level: c_int, name: c_int, value: *const c_void, len: 
         control::order(Op::SetOption, s.handle, &[&args[..8], bytes])?;
         if level == libc::SOL_SOCKET {
             match name {
+                libc::SO_SNDBUF if !s.is_stream() => bound_sends(s, bytes),
                 libc::SO_TIMESTAMP | SO_TIMESTAMP_NEW => table::set_flag(s, flag::TIMESTAMP_NS, false),
                 libc::SO_TIMESTAMPNS | SO_TIMESTAMPNS_NEW => table::set_flag(s, flag::TIMESTAMP_NS, true),
                 _ => {}

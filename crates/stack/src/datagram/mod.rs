@@ -173,7 +173,9 @@ impl Base {
         {
             return Ok(c.path);
         }
-        net.path(target.dst, target.src, target.bound)
+        let mut path = net.path(target.dst, target.src, target.bound)?;
+        path.mtu = self.options.fragment_at(path.dst, path.mtu);
+        Ok(path)
     }
 
     /// Keeps a way for the next datagram.

@@ -19,7 +19,10 @@ const PMTUDISC_DONT: u8 = 0;
 const PMTUDISC_WANT: u8 = 1;
 const PMTUDISC_DO: u8 = 2;
 const PMTUDISC_PROBE: u8 = 3;
+const PMTUDISC_INTERFACE: u8 = 4;
 const PMTUDISC_MAX: u8 = 5;
+/// RFC 8200 §5.
+const IPV6_MTU_MIN: u32 = 1280;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -38,18 +41,19 @@ pub struct Options {
     pub icmp6_filter: [u32; 8],
     pub multicast_loop: bool,
     pub multicast_loop6: bool,
+    /// Kept only, as on Linux: datagram sockets have nothing to keep alive or to linger for.
     keepalive: bool,
     linger: Option<u32>,
     rcvbuf: u32,
     sndbuf: u32,
     oob_inline: bool,
+    /// Kept only: there are no queueing disciplines.
     priority: u32,
-    mark: u32,
     timestamp: bool,
     ttl: Option<u8>,
     tos: u8,
     mtu_discover: u8,
-    bind_no_port: bool,
+    pub bind_no_port: bool,
     recv_pktinfo: bool,
     recv_ttl: bool,
     recv_tos: bool,
@@ -63,6 +67,9 @@ pub struct Options {
     multicast_hops: u8,
     multicast_if6: Option<LinkId>,
     mtu_discover6: u8,
+    /// Largest packet before it is fragmented, when less than the path's MTU (IPV6_MTU).
+    fragment_at6: Option<u32>,
+    dont_fragment6: bool,
 }
 
 impl Default for Options {
@@ -89,7 +96,6 @@ impl Default for Options {
             sndbuf: BUFFER_DEFAULT,
             oob_inline: false,
             priority: 0,
-            mark: 0,
             timestamp: false,
             ttl: None,
             tos: 0,
@@ -108,6 +114,8 @@ impl Default for Options {
             multicast_hops: 1,
             multicast_if6: None,
             mtu_discover6: PMTUDISC_WANT,
+            fragment_at6: None,
+            dont_fragment6: false,
         }
     }
 }
@@ -115,7 +123,7 @@ impl Default for Options {
 impl Options {
     /// Sets what UDP and raw sockets have in common. ENOPROTOOPT for everything else.
     pub fn set(&mut self, domain: Domain, option: SockOpt) -> Result<(), Errno> {
-        if domain == Domain::V4 && is_v6(&option) {
+        if domain == Domain::V4 && option.is_v6() {
             return Err(Errno::ENOPROTOOPT);
         }
         match option {
@@ -130,7 +138,6 @@ impl Options {
             SockOpt::DontRoute(v) => self.dont_route = v,
             SockOpt::BindToDevice(v) => self.bound = v,
             SockOpt::Priority(v) => self.priority = v,
-            SockOpt::Mark(v) => self.mark = v,
             SockOpt::Timestamp(v) => self.timestamp = v,
             SockOpt::Ttl(Some(0)) => return Err(Errno::EINVAL),
             SockOpt::Ttl(v) => self.ttl = v,
@@ -157,6 +164,9 @@ impl Options {
             SockOpt::MulticastIf6(v) => self.multicast_if6 = v,
             SockOpt::MtuDiscover6(v) if v > PMTUDISC_MAX => return Err(Errno::EINVAL),
             SockOpt::MtuDiscover6(v) => self.mtu_discover6 = v,
+            SockOpt::Mtu6(1..IPV6_MTU_MIN) => return Err(Errno::EINVAL),
+            SockOpt::Mtu6(v) => self.fragment_at6 = (v != 0).then_some(v),
+            SockOpt::DontFragment6(v) => self.dont_fragment6 = v,
             SockOpt::RecvErr6(v) => self.recv_err6 = v,
             _ => return Err(Errno::ENOPROTOOPT),
         }
@@ -165,7 +175,7 @@ impl Options {
 
     /// The value of the option that `which` is one of; `mtu` is that of a connected socket's path.
     pub fn get(&self, domain: Domain, which: &SockOpt, mtu: Option<u32>) -> Result<SockOpt, Errno> {
-        if domain == Domain::V4 && is_v6(which) {
+        if domain == Domain::V4 && which.is_v6() {
             return Err(Errno::ENOPROTOOPT);
         }
         Ok(match which {
@@ -180,7 +190,6 @@ impl Options {
             SockOpt::DontRoute(_) => SockOpt::DontRoute(self.dont_route),
             SockOpt::BindToDevice(_) => SockOpt::BindToDevice(self.bound),
             SockOpt::Priority(_) => SockOpt::Priority(self.priority),
-            SockOpt::Mark(_) => SockOpt::Mark(self.mark),
             SockOpt::Timestamp(_) => SockOpt::Timestamp(self.timestamp),
             SockOpt::Ttl(_) => SockOpt::Ttl(self.ttl),
             SockOpt::Tos(_) => SockOpt::Tos(self.tos),
@@ -207,6 +216,8 @@ impl Options {
             SockOpt::MulticastLoop6(_) => SockOpt::MulticastLoop6(self.multicast_loop6),
             SockOpt::MulticastIf6(_) => SockOpt::MulticastIf6(self.multicast_if6),
             SockOpt::MtuDiscover6(_) => SockOpt::MtuDiscover6(self.mtu_discover6),
+            SockOpt::Mtu6(_) => SockOpt::Mtu6(mtu.ok_or(Errno::ENOTCONN)?),
+            SockOpt::DontFragment6(_) => SockOpt::DontFragment6(self.dont_fragment6),
             SockOpt::RecvErr6(_) => SockOpt::RecvErr6(self.recv_err6),
             _ => return Err(Errno::ENOPROTOOPT),
         })
@@ -231,13 +242,18 @@ impl Options {
         if dst.is_ipv4() { self.recv_err } else { self.recv_err6 }
     }
 
-    /// Too large datagrams are an error for the program.
+    /// "Too big" from the path is believed, and an error for the program (ip(7), IP_MTU_DISCOVER).
     pub fn minds_mtu(&self, dst: IpAddr) -> bool {
-        self.discover(dst) != PMTUDISC_DONT
+        (PMTUDISC_WANT..PMTUDISC_INTERFACE).contains(&self.discover(dst))
     }
 
     fn discover(&self, dst: IpAddr) -> u8 {
         if dst.is_ipv4() { self.mtu_discover } else { self.mtu_discover6 }
+    }
+
+    /// The size from which on packets to `dst` are cut.
+    pub fn fragment_at(&self, dst: IpAddr, mtu: u32) -> u32 {
+        if dst.is_ipv4() { mtu } else { mtu.min(self.fragment_at6.unwrap_or(mtu)) }
     }
 
     /// The IP header of a datagram of `len` bytes after it.
@@ -247,7 +263,10 @@ impl Options {
         let own_ttl = if path.dst.is_multicast() { Some(group) } else { unicast };
         let header = if v4 { 20 } else { 40 };
         let dont_fragment = match self.discover(path.dst) {
+            _ if !v4 && self.dont_fragment6 => true,
             PMTUDISC_DO | PMTUDISC_PROBE => true,
+            // No mark on the packet, and yet no fragments.
+            PMTUDISC_INTERFACE => header + len > path.mtu as usize,
             // ip(7): "don't fragment" goes on what fits; what does not is cut here.
             PMTUDISC_WANT => v4 && header + len <= path.mtu as usize,
             _ => false,
@@ -262,23 +281,4 @@ impl Options {
             gso_size: None,
         }
     }
-}
-
-fn is_v6(option: &SockOpt) -> bool {
-    matches!(
-        option,
-        SockOpt::V6Only(_)
-            | SockOpt::UnicastHops(_)
-            | SockOpt::TrafficClass(_)
-            | SockOpt::RecvPktInfo6(_)
-            | SockOpt::RecvHopLimit(_)
-            | SockOpt::RecvTClass(_)
-            | SockOpt::MulticastHops(_)
-            | SockOpt::MulticastLoop6(_)
-            | SockOpt::MulticastIf6(_)
-            | SockOpt::MtuDiscover6(_)
-            | SockOpt::RecvErr6(_)
-            | SockOpt::Checksum6(_)
-            | SockOpt::Icmp6Filter(_)
-    )
 }

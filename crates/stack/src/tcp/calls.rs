@@ -90,7 +90,8 @@ impl Tcp {
                 // A dual-stack wildcard covers every IPv4 address of the port.
                 covers_v4(me.domain, me.options.v6only, a) && covers_v4(other.domain, other.options.v6only, b)
             };
-            if !overlap {
+            let apart = matches!((me.link(), other.link()), (Some(a), Some(b)) if a != b);
+            if !overlap || apart {
                 return false;
             }
             if me.options.reuse_port && other.options.reuse_port {
@@ -164,6 +165,9 @@ impl Tcp {
             return Err(Errno::ENETUNREACH);
         }
         let path = net.path(peer.ip(), source, bound)?;
+        if e.options.dont_route && path.next_hop != path.dst {
+            return Err(Errno::ENETUNREACH);
+        }
         let peer = scoped(peer.ip(), peer.port(), path.link);
         let local = scoped(path.src, e.local.port(), path.link);
         let key = self.choose_flow(pool, now, index, local, peer)?;
@@ -342,7 +346,7 @@ impl Tcp {
             c.rx.consume(env.pool, n, nothing_ahead);
             c.taken = c.taken.saturating_add(n as u32);
             if !e.options.rcvbuf_fixed {
-                grow_receive_buffer(c, now, env.settings.rcvbuf_max);
+                grow_receive_buffer(c, now, e.options.clamped(env.settings.rcvbuf_max));
             }
             c.maybe_update_window(env);
             c.ack_now
@@ -493,11 +497,17 @@ impl Tcp {
         if matches!(option, SockOpt::V6Only(_)) && e.local.port() != 0 {
             return Err(Errno::EINVAL);
         }
+        if option == SockOpt::WindowClamp(0) && !matches!(e.state, State::Closed) {
+            return Err(Errno::EINVAL); // as Linux: a clamp is taken away only before the connection
+        }
+        if let SockOpt::BindToDevice(Some(link)) = option {
+            net.link_name(link).ok_or(Errno::ENODEV)?;
+        }
         e.options.set(e.domain, &self.settings, option.clone())?;
         let live = self.with(net, pool, now, index, |env, e| {
             let State::Open(c) = &mut e.state else { return false };
             match option {
-                SockOpt::RcvBuf(_) => c.rx.set_limit(e.options.rcvbuf),
+                SockOpt::RcvBuf(_) | SockOpt::WindowClamp(_) => c.rx.set_limit(e.options.receive_buffer()),
                 SockOpt::SndBuf(_) => c.tx.set_limit(e.options.sndbuf),
                 SockOpt::KeepAlive(_) | SockOpt::KeepIdle(_) | SockOpt::KeepInterval(_) => {
                     c.keepalive_from(env.now, &e.options);
@@ -509,7 +519,6 @@ impl Tcp {
                         c.control = control;
                     }
                 }
-                SockOpt::WindowClamp(v) if v > 0 => c.rx.set_limit((v as usize).min(c.rx.limit())),
                 SockOpt::NoDelay(_) | SockOpt::Cork(_) => {}
                 _ => return false,
             }
@@ -528,7 +537,7 @@ impl Tcp {
             State::Open(c) => c.mss.min(65_535) as u16,
             _ => e.options.max_seg.unwrap_or(536),
         };
-        e.options.get(e.domain, which, mss, e.path.as_ref().map(|p| p.mtu))
+        e.options.get(e.domain, &self.settings, which, mss, e.path.as_ref().map(|p| p.mtu))
     }
 }
 

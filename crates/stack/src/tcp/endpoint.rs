@@ -13,7 +13,8 @@ use super::segment::{Env, Outgoing};
 use crate::frame::LinkId;
 use crate::net::Path;
 use crate::options::Domain;
-use crate::socket::Events;
+use crate::socket::{Events, SocketId};
+use crate::stack::Sink;
 use crate::time::{Duration, Instant};
 
 /// Addresses and ports of a connection, in the family that is on the wire.
@@ -194,6 +195,7 @@ impl Endpoint {
             path: self.path.as_deref_mut()?,
             events: &mut self.events,
             soft_error: &mut self.soft_error,
+            program: None,
         };
         Some((flow, &mut self.state))
     }
@@ -211,6 +213,8 @@ pub struct Flow<'a> {
     pub path: &'a mut Path,
     pub events: &'a mut Events,
     pub soft_error: &'a mut Option<Errno>,
+    /// Where in-order bytes may go straight to the program that holds the socket.
+    pub program: Option<(&'a mut dyn Sink, SocketId)>,
 }
 
 impl Flow<'_> {
@@ -260,7 +264,7 @@ pub fn effective_mss(path: &Path, options: &Options, peer_mss: u32, timestamps: 
 
 impl TimeWait {
     /// The acknowledgement that a stray segment gets.
-    pub fn acknowledge(&self, env: &mut Env<'_>, local: u16, peer: u16, path: &mut Path) {
+    pub fn acknowledge(&self, env: &mut Env<'_>, local: u16, peer: u16, path: &mut Path, options: &Options) {
         let out = Outgoing {
             src_port: local,
             dst_port: peer,
@@ -274,8 +278,7 @@ impl TimeWait {
             },
             data: None,
             gso_size: None,
-            ttl: None,
-            tos: 0,
+            ip: options.ip(path.dst),
         };
         env.counters.acks_sent += 1;
         let _ = env.send(path, out);

@@ -67,7 +67,7 @@ impl Handshake {
 
 /// First receive window: what fits the field unscaled (RFC 7323 §2.2: a SYN's window never is).
 fn syn_window(options: &Options) -> u16 {
-    options.rcvbuf.min(65_535) as u16
+    options.receive_buffer().min(65_535) as u16
 }
 
 impl SynSent {
@@ -93,8 +93,7 @@ impl SynSent {
             },
             data: None,
             gso_size: None,
-            ttl: options.ttl,
-            tos: options.tos,
+            ip: options.ip(path.dst),
         };
         env.send(path, out)
     }
@@ -182,8 +181,7 @@ impl SynReceived {
             },
             data: None,
             gso_size: None,
-            ttl: options.ttl,
-            tos: options.tos,
+            ip: options.ip(path.dst),
         };
         let _ = env.send(path, out);
     }
@@ -277,7 +275,7 @@ impl SynReceived {
             rcv_nxt: next,
             rcv_adv: next + u32::from(syn_window(options)),
             rcv_scale: if self.scale.is_some() { env.settings.window_scale() } else { 0 },
-            rx: Ring::new(options.rcvbuf),
+            rx: Ring::new(options.receive_buffer()),
             ahead: Assembler::default(),
             fin_at: None,
             rcv_mss: mss.min(536),

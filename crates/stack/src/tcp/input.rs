@@ -12,14 +12,15 @@ use super::endpoint::{FlowKey, Handshake, State, SynReceived};
 use super::handshake::{SynReceivedOutcome, SynSentOutcome};
 use super::segment::{Segment, link_scope};
 use super::{Tcp, scoped};
+use crate::frame::LinkId;
 use crate::net::{Inbound, Net};
 use crate::options::Domain;
 use crate::socket::Events;
-use crate::stack::IcmpError;
-use crate::time::Instant;
+use crate::stack::{IcmpError, Sink};
+use crate::time::{Duration, Instant};
 
 impl Tcp {
-    pub fn input(&mut self, net: &mut Net, pool: &mut Pool, now: Instant, packet: &Inbound<'_>) {
+    pub fn input(&mut self, net: &mut Net, pool: &mut Pool, now: Instant, packet: &Inbound<'_>, sink: &mut dyn Sink) {
         self.counters.received += 1;
         let Some(segment) = Segment::parse(packet, &mut self.counters) else { return };
         if packet.group {
@@ -30,11 +31,11 @@ impl Tcp {
             peer: scoped(packet.src, segment.header.src_port, packet.link),
         };
         if let Some(&index) = self.flows.get(&key)
-            && self.on_flow(net, pool, now, index, packet, &segment, &key)
+            && self.on_flow(net, pool, now, index, packet, &segment, &key, sink)
         {
             return;
         }
-        match self.listener_for(&key.local) {
+        match self.listener_for(&key, packet.link) {
             Some(listener) => self.on_listen(net, pool, now, listener, packet, &segment, &key),
             None => {
                 self.counters.no_connection += 1;
@@ -55,25 +56,38 @@ impl Tcp {
         env.reset_in_reply(packet, s);
     }
 
-    /// The listener that a new connection to `local` belongs to: the most specific one.
-    fn listener_for(&self, local: &SocketAddr) -> Option<u32> {
-        let listeners = self.listeners.get(&local.port())?;
-        let rank = |&&index: &&u32| {
+    /// The listener that a new connection from `link` belongs to: the one with the closest address, of
+    /// those the one that is confined to the link (SO_BINDTODEVICE). Listeners that share all of it by
+    /// SO_REUSEPORT have the connections distributed among them by their flow (socket(7)).
+    fn listener_for(&self, key: &FlowKey, link: LinkId) -> Option<u32> {
+        let listeners = self.listeners.get(&key.local.port())?;
+        let local = key.local.ip();
+        let rank = |index: u32| {
             let e = self.table.at(index);
             let ip = e.local.ip();
-            if ip == local.ip() {
+            let closeness = if ip == local {
                 3
             } else if !ip.is_unspecified() {
-                0
+                return None;
             } else if ip.is_ipv4() == local.is_ipv4() {
                 2
             } else if e.domain == Domain::V6 && !e.options.v6only && local.is_ipv4() {
                 1
             } else {
-                0
-            }
+                return None;
+            };
+            let confined = e.link();
+            confined.is_none_or(|l| l == link).then_some((closeness, confined.is_some()))
         };
-        listeners.iter().filter(|l| rank(l) > 0).max_by_key(rank).copied()
+        let best = listeners.iter().filter_map(|&l| rank(l)).max()?;
+        let equals = || listeners.iter().copied().filter(|&l| rank(l) == Some(best));
+        let last = equals().next_back()?;
+        if !self.table.at(last).options.reuse_port {
+            return Some(last);
+        }
+        let count = equals().count() as u128;
+        let place = (u128::from(self.listeners.hasher().hash(key)) * count) >> 64;
+        equals().nth(place as usize)
     }
 
     /// A segment of a known flow. False: the flow is no more, look for a listener.
@@ -87,12 +101,19 @@ impl Tcp {
         packet: &Inbound<'_>,
         segment: &Segment<'_>,
         key: &FlowKey,
+        sink: &mut dyn Sink,
     ) -> bool {
         match &self.table.at(index).state {
             State::Open(_) => {
-                let disposition = self.with(net, pool, now, index, |env, e| match e.flow() {
-                    Some((mut flow, State::Open(c))) => c.on_segment(env, &mut flow, segment),
-                    _ => Disposition::Keep,
+                let disposition = self.with(net, pool, now, index, |env, e| {
+                    let (held, id) = (e.held, Self::id(index, e.generation));
+                    match e.flow() {
+                        Some((mut flow, State::Open(c))) => {
+                            flow.program = held.then_some((sink, id));
+                            c.on_segment(env, &mut flow, segment)
+                        }
+                        _ => Disposition::Keep,
+                    }
                 });
                 self.conclude(net, pool, now, index, disposition);
                 true
@@ -177,6 +198,9 @@ impl Tcp {
                 return;
             }
         }
+        if self.is_deferred(now, index, segment) {
+            return;
+        }
         let outcome = self.with(net, pool, now, index, |env, e| match (&mut e.state, &e.path) {
             (State::SynReceived(s), Some(path)) => s.on_segment(env, key, path, &e.options, segment),
             _ => SynReceivedOutcome::Keep,
@@ -232,6 +256,16 @@ impl Tcp {
         }
     }
 
+    /// TCP_DEFER_ACCEPT (tcp(7)): a bare acknowledgement does not complete the handshake; data does, or
+    /// the answer to a SYN-ACK that was repeated when the time was over.
+    fn is_deferred(&self, now: Instant, index: u32, segment: &Segment<'_>) -> bool {
+        let e = self.table.at(index);
+        let State::SynReceived(s) = &e.state else { return false };
+        let bare = segment.header.flags == TcpFlags::ACK && segment.payload.is_empty();
+        let limit = Duration::from_secs(e.options.defer_accept.into());
+        s.parent.is_some() && bare && now.since(s.handshake.first_sent) < limit
+    }
+
     fn forget_half_open(&mut self, index: u32) {
         if let State::SynReceived(s) = &self.table.at(index).state
             && let Some((parent, generation)) = s.parent
@@ -285,7 +319,7 @@ impl Tcp {
             }
             if segment.seq_len() > 0 || segment.seq() != t.rcv_nxt {
                 if let Some(path) = e.path.as_deref_mut() {
-                    t.acknowledge(env, local, peer, path);
+                    t.acknowledge(env, local, peer, path, &e.options);
                 }
             }
             false
@@ -334,6 +368,9 @@ impl Tcp {
         }
         let (domain, options, generation) = (parent.domain, parent.options.clone(), parent.generation);
         let Ok(path) = net.path(packet.src, Some(packet.dst), options.bound.or(link_scope(packet))) else { return };
+        if options.dont_route && path.next_hop != path.dst {
+            return;
+        }
         let Ok(index) = self.table.insert(domain, options) else {
             self.counters.syns_dropped += 1;
             return;
@@ -399,6 +436,9 @@ impl Tcp {
                     return;
                 }
                 if let Some(mtu) = error.mtu {
+                    if !e.options.accepts_mtu(error.dst) {
+                        return;
+                    }
                     net.learn_mtu(now, error.dst, mtu);
                     self.with(net, pool, now, index, |env, e| {
                         if let Some((mut flow, State::Open(c))) = e.flow() {

@@ -228,7 +228,7 @@ impl Tcp {
             self.with(net, pool, now, index, |env, e| {
                 let (local, peer) = (e.local.port(), e.peer.map_or(0, |p| p.port()));
                 if let (State::TimeWait(t), Some(path)) = (&e.state, &mut e.path) {
-                    t.acknowledge(env, local, peer, path);
+                    t.acknowledge(env, local, peer, path, &e.options);
                 }
             });
         }

@@ -1,5 +1,7 @@
 //! The options of a TCP socket, and how they are set and read.
 
+use core::net::IpAddr;
+
 use errno::Errno;
 
 use super::congestion;
@@ -12,6 +14,39 @@ use crate::time::Duration;
 const MAXSEG: core::ops::RangeInclusive<u16> = 88..=32_767;
 /// Smallest socket buffer in bytes.
 const BUFFER_MIN: u32 = 2048;
+/// Smallest TCP_WINDOW_CLAMP (Linux: half the smallest receive buffer).
+const CLAMP_MIN: u32 = 1152;
+/// Values of IP_MTU_DISCOVER (ip(7)): not at all, for what the kernel likes, always, …
+const PMTUDISC_DONT: u8 = 0;
+const PMTUDISC_WANT: u8 = 1;
+/// … the interface's MTU and no other, the same without "don't fragment".
+const PMTUDISC_INTERFACE: u8 = 4;
+const PMTUDISC_MAX: u8 = 5;
+
+/// What a program wants to see beside what it receives.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside {
+    pktinfo: bool,
+    ttl: bool,
+    tos: bool,
+    pktinfo6: bool,
+    hops: bool,
+    tclass: bool,
+}
+
+/// What a socket's options say of the IP header of its segments.
+#[derive(Clone, Copy, Debug)]
+pub struct IpChoice {
+    pub ttl: Option<u8>,
+    pub tos: u8,
+    pub dont_fragment: bool,
+}
+
+impl Default for IpChoice {
+    fn default() -> IpChoice {
+        IpChoice { ttl: None, tos: 0, dont_fragment: true }
+    }
+}
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -23,10 +58,14 @@ pub struct Options {
     pub rcvbuf_fixed: bool,
     pub sndbuf: usize,
     pub sndbuf_fixed: bool,
+    /// Kept only: urgent data is in line always.
     pub oob_inline: bool,
     pub bound: Option<LinkId>,
+    /// Kept only: there are no queueing disciplines.
     pub priority: u32,
-    pub mark: u32,
+    /// Kept only, as socket(7) has it for streams.
+    pub broadcast: bool,
+    pub dont_route: bool,
     pub ttl: Option<u8>,
     pub hops6: Option<u8>,
     pub tos: u8,
@@ -35,6 +74,9 @@ pub struct Options {
     pub free_bind: bool,
     pub bind_no_port: bool,
     pub mtu_discover: u8,
+    pub mtu_discover6: u8,
+    /// Kept only, as on Linux: a stream's recvmsg(2) has none of these beside its bytes.
+    pub beside: Beside,
     pub no_delay: bool,
     pub cork: bool,
     pub max_seg: Option<u16>,
@@ -43,6 +85,9 @@ pub struct Options {
     pub keep_count: u32,
     pub syn_count: u32,
     pub linger2: i32,
+    /// Seconds.
+    pub defer_accept: u32,
+    /// Bytes; 0 is none.
     pub window_clamp: u32,
     pub quick_ack: bool,
     /// Milliseconds; 0 is the default.
@@ -64,7 +109,8 @@ impl Options {
             oob_inline: false,
             bound: None,
             priority: 0,
-            mark: 0,
+            broadcast: false,
+            dont_route: false,
             ttl: None,
             hops6: None,
             tos: 0,
@@ -72,7 +118,9 @@ impl Options {
             v6only: false,
             free_bind: false,
             bind_no_port: false,
-            mtu_discover: 1,
+            mtu_discover: PMTUDISC_WANT,
+            mtu_discover6: PMTUDISC_WANT,
+            beside: Beside::default(),
             no_delay: false,
             cork: false,
             max_seg: None,
@@ -81,11 +129,45 @@ impl Options {
             keep_count: settings.keep_count,
             syn_count: settings.syn_retries,
             linger2: 0,
+            defer_accept: 0,
             window_clamp: 0,
             quick_ack: false,
             user_timeout: 0,
             congestion: settings.congestion,
         }
+    }
+
+    /// The IP header of segments to `dst`.
+    pub fn ip(&self, dst: IpAddr) -> IpChoice {
+        match dst {
+            IpAddr::V4(_) => IpChoice {
+                ttl: self.ttl,
+                tos: self.tos,
+                dont_fragment: (PMTUDISC_DONT + 1..PMTUDISC_INTERFACE).contains(&self.mtu_discover),
+            },
+            IpAddr::V6(_) => IpChoice { ttl: self.hops6, tos: self.tclass, dont_fragment: true },
+        }
+    }
+
+    /// Whether "too big" from the path to `dst` is believed.
+    pub fn accepts_mtu(&self, dst: IpAddr) -> bool {
+        match dst {
+            IpAddr::V4(_) => self.mtu_discover != PMTUDISC_DONT && self.mtu_discover < PMTUDISC_INTERFACE,
+            IpAddr::V6(_) => self.mtu_discover6 < PMTUDISC_INTERFACE,
+        }
+    }
+
+    /// `bytes` of receive buffer, or as many as TCP_WINDOW_CLAMP leaves of them.
+    pub fn clamped(&self, bytes: usize) -> usize {
+        match self.window_clamp {
+            0 => bytes,
+            clamp => bytes.min(clamp as usize),
+        }
+    }
+
+    /// Size of a connection's receive ring to begin with.
+    pub fn receive_buffer(&self) -> usize {
+        self.clamped(self.rcvbuf)
     }
 
     /// How long an orphan stays in FIN_WAIT_2 (TCP_LINGER2).
@@ -117,7 +199,8 @@ impl Options {
             SockOpt::OobInline(v) => self.oob_inline = v,
             SockOpt::BindToDevice(v) => self.bound = v,
             SockOpt::Priority(v) => self.priority = v,
-            SockOpt::Mark(v) => self.mark = v,
+            SockOpt::Broadcast(v) => self.broadcast = v,
+            SockOpt::DontRoute(v) => self.dont_route = v,
             SockOpt::Ttl(v) => {
                 if v == Some(0) {
                     return Err(Errno::EINVAL);
@@ -125,12 +208,17 @@ impl Options {
                 self.ttl = v;
             }
             SockOpt::Tos(v) => self.tos = v & !3, // ECN bits are TCP's own (ip(7))
-            SockOpt::MtuDiscover(v) | SockOpt::MtuDiscover6(v) => self.mtu_discover = at_least(v.into(), 0, 5)? as u8,
+            SockOpt::MtuDiscover(v) => self.mtu_discover = at_least(v.into(), 0, PMTUDISC_MAX.into())? as u8,
             SockOpt::FreeBind(v) => self.free_bind = v,
             SockOpt::BindAddressNoPort(v) => self.bind_no_port = v,
-            SockOpt::V6Only(_) | SockOpt::UnicastHops(_) | SockOpt::TrafficClass(_) if domain == Domain::V4 => {
-                return Err(Errno::ENOPROTOOPT);
-            }
+            SockOpt::RecvPktInfo(v) => self.beside.pktinfo = v,
+            SockOpt::RecvTtl(v) => self.beside.ttl = v,
+            SockOpt::RecvTos(v) => self.beside.tos = v,
+            ref v6 if domain == Domain::V4 && v6.is_v6() => return Err(Errno::ENOPROTOOPT),
+            SockOpt::MtuDiscover6(v) => self.mtu_discover6 = at_least(v.into(), 0, PMTUDISC_MAX.into())? as u8,
+            SockOpt::RecvPktInfo6(v) => self.beside.pktinfo6 = v,
+            SockOpt::RecvHopLimit(v) => self.beside.hops = v,
+            SockOpt::RecvTClass(v) => self.beside.tclass = v,
             SockOpt::V6Only(v) => self.v6only = v,
             SockOpt::UnicastHops(v) => self.hops6 = v,
             SockOpt::TrafficClass(v) => self.tclass = v & !3,
@@ -148,7 +236,9 @@ impl Options {
             SockOpt::KeepCount(v) => self.keep_count = at_least(v, 1, 127)?,
             SockOpt::SynCount(v) => self.syn_count = at_least(v, 1, 127)?,
             SockOpt::Linger2(v) => self.linger2 = v,
-            SockOpt::WindowClamp(v) => self.window_clamp = v,
+            SockOpt::DeferAccept(v) => self.defer_accept = v,
+            SockOpt::WindowClamp(0) => self.window_clamp = 0,
+            SockOpt::WindowClamp(v) => self.window_clamp = v.max(CLAMP_MIN),
             SockOpt::QuickAck(v) => self.quick_ack = v,
             SockOpt::UserTimeout(v) => self.user_timeout = v,
             SockOpt::Congestion(name) => {
@@ -160,7 +250,14 @@ impl Options {
     }
 
     /// The value of the option that `which` is one of. `mss` and `mtu` are the connection's.
-    pub fn get(&self, domain: Domain, which: &SockOpt, mss: u16, mtu: Option<u32>) -> Result<SockOpt, Errno> {
+    pub fn get(
+        &self,
+        domain: Domain,
+        settings: &Settings,
+        which: &SockOpt,
+        mss: u16,
+        mtu: Option<u32>,
+    ) -> Result<SockOpt, Errno> {
         Ok(match which {
             SockOpt::ReuseAddr(_) => SockOpt::ReuseAddr(self.reuse_addr),
             SockOpt::ReusePort(_) => SockOpt::ReusePort(self.reuse_port),
@@ -169,23 +266,25 @@ impl Options {
             SockOpt::RcvBuf(_) => SockOpt::RcvBuf(self.rcvbuf as u32),
             SockOpt::SndBuf(_) => SockOpt::SndBuf(self.sndbuf as u32),
             SockOpt::OobInline(_) => SockOpt::OobInline(self.oob_inline),
-            SockOpt::DontRoute(_) => SockOpt::DontRoute(false),
-            SockOpt::Broadcast(_) => SockOpt::Broadcast(false),
+            SockOpt::DontRoute(_) => SockOpt::DontRoute(self.dont_route),
+            SockOpt::Broadcast(_) => SockOpt::Broadcast(self.broadcast),
             SockOpt::BindToDevice(_) => SockOpt::BindToDevice(self.bound),
             SockOpt::Priority(_) => SockOpt::Priority(self.priority),
-            SockOpt::Mark(_) => SockOpt::Mark(self.mark),
             SockOpt::Ttl(_) => SockOpt::Ttl(self.ttl),
             SockOpt::Tos(_) => SockOpt::Tos(self.tos),
             SockOpt::MtuDiscover(_) => SockOpt::MtuDiscover(self.mtu_discover),
-            SockOpt::MtuDiscover6(_) => SockOpt::MtuDiscover6(self.mtu_discover),
             SockOpt::Mtu(_) => SockOpt::Mtu(mtu.ok_or(Errno::ENOTCONN)?),
-            SockOpt::RecvErr(_) => SockOpt::RecvErr(false),
-            SockOpt::RecvErr6(_) => SockOpt::RecvErr6(false),
             SockOpt::FreeBind(_) => SockOpt::FreeBind(self.free_bind),
             SockOpt::BindAddressNoPort(_) => SockOpt::BindAddressNoPort(self.bind_no_port),
-            SockOpt::V6Only(_) | SockOpt::UnicastHops(_) | SockOpt::TrafficClass(_) if domain == Domain::V4 => {
-                return Err(Errno::ENOPROTOOPT);
-            }
+            SockOpt::RecvPktInfo(_) => SockOpt::RecvPktInfo(self.beside.pktinfo),
+            SockOpt::RecvTtl(_) => SockOpt::RecvTtl(self.beside.ttl),
+            SockOpt::RecvTos(_) => SockOpt::RecvTos(self.beside.tos),
+            v6 if domain == Domain::V4 && v6.is_v6() => return Err(Errno::ENOPROTOOPT),
+            SockOpt::Mtu6(_) => SockOpt::Mtu6(mtu.ok_or(Errno::ENOTCONN)?),
+            SockOpt::MtuDiscover6(_) => SockOpt::MtuDiscover6(self.mtu_discover6),
+            SockOpt::RecvPktInfo6(_) => SockOpt::RecvPktInfo6(self.beside.pktinfo6),
+            SockOpt::RecvHopLimit(_) => SockOpt::RecvHopLimit(self.beside.hops),
+            SockOpt::RecvTClass(_) => SockOpt::RecvTClass(self.beside.tclass),
             SockOpt::V6Only(_) => SockOpt::V6Only(self.v6only),
             SockOpt::UnicastHops(_) => SockOpt::UnicastHops(self.hops6),
             SockOpt::TrafficClass(_) => SockOpt::TrafficClass(self.tclass),
@@ -196,12 +295,12 @@ impl Options {
             SockOpt::KeepInterval(_) => SockOpt::KeepInterval(self.keep_interval),
             SockOpt::KeepCount(_) => SockOpt::KeepCount(self.keep_count),
             SockOpt::SynCount(_) => SockOpt::SynCount(self.syn_count),
+            SockOpt::Linger2(_) if self.linger2 == 0 => SockOpt::Linger2(settings.fin_timeout.as_secs() as i32),
             SockOpt::Linger2(_) => SockOpt::Linger2(self.linger2),
-            SockOpt::DeferAccept(_) => SockOpt::DeferAccept(0),
+            SockOpt::DeferAccept(_) => SockOpt::DeferAccept(self.defer_accept),
             SockOpt::WindowClamp(_) => SockOpt::WindowClamp(self.window_clamp),
             SockOpt::QuickAck(_) => SockOpt::QuickAck(self.quick_ack),
             SockOpt::UserTimeout(_) => SockOpt::UserTimeout(self.user_timeout),
-            SockOpt::NotSentLowat(_) => SockOpt::NotSentLowat(u32::MAX),
             SockOpt::Congestion(_) => SockOpt::Congestion(self.congestion.to_owned()),
             _ => return Err(Errno::ENOPROTOOPT),
         })

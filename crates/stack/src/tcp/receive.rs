@@ -8,6 +8,9 @@ use super::endpoint::Flow;
 use super::segment::{Env, Segment};
 use crate::socket::Events;
 
+/// Payload from which on a program is offered the bytes in their frame.
+const DIRECT_MIN: usize = 8 * 1024;
+
 impl Connection {
     /// Checks the segment and lets it change the connection. What is to be sent in answer goes out
     /// with the next flush; events are added to `flow`.
@@ -208,13 +211,16 @@ impl Connection {
 
     fn take_in_order(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>, payload: &[u8]) {
         let had_gap = !self.ahead.is_empty();
-        self.rx.place(env.pool, 0, payload, self.ahead.end() as usize);
-        let n = payload.len() as u32;
-        let total = n + self.ahead.advance(n);
-        self.rx.advance(total as usize);
+        let direct = if had_gap { 0 } else { self.give_directly(flow, payload) };
+        let rest = &payload[direct..];
+        self.rx.place(env.pool, 0, rest, self.ahead.end() as usize);
+        let total = payload.len() as u32 + self.ahead.advance(payload.len() as u32);
+        self.rx.advance(total as usize - direct);
         self.rcv_nxt = self.rcv_nxt + total;
         env.counters.received_bytes += u64::from(total);
-        flow.events(Events::READABLE);
+        if !self.rx.is_empty() {
+            flow.events(Events::READABLE);
+        }
         self.unacked_in += total;
         let quick = flow.options.quick_ack || self.quick_acks > 0;
         if had_gap || quick || self.unacked_in >= 2 * self.rcv_mss {
@@ -224,6 +230,18 @@ impl Connection {
         } else if self.clocks.delayed_ack == crate::time::Instant::FAR {
             self.clocks.delayed_ack = env.now + env.settings.delayed_ack;
         }
+    }
+
+    /// Large in-order payload goes from its frame to the program without a stop in the ring, when the
+    /// ring is empty; small ones are better gathered there, a call for many.
+    fn give_directly(&mut self, flow: &mut Flow<'_>, payload: &[u8]) -> usize {
+        let Some((sink, id)) = &mut flow.program else { return 0 };
+        if payload.len() < DIRECT_MIN || !self.rx.is_empty() {
+            return 0;
+        }
+        let n = sink.stream(*id, payload).min(payload.len());
+        self.taken = self.taken.saturating_add(n as u32);
+        n
     }
 
     /// Eighth: the peer's FIN is next in line.

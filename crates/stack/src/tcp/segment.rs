@@ -8,6 +8,7 @@ use wire::checksum;
 use wire::tcp::{SeqNr, TcpFlags, TcpHeader, TcpOptions};
 
 use super::counters::Counters;
+use super::options::IpChoice;
 use super::settings::Settings;
 use crate::frame::RxCsum;
 use crate::net::{Body, Inbound, IpFields, Net, Path};
@@ -101,8 +102,7 @@ pub struct Outgoing {
     pub data: Option<[Slice; 2]>,
     /// Payload bytes a segment, when the data is more than one.
     pub gso_size: Option<u16>,
-    pub ttl: Option<u8>,
-    pub tos: u8,
+    pub ip: IpChoice,
 }
 
 impl Env<'_> {
@@ -124,9 +124,9 @@ impl Env<'_> {
         let n = header.emit(&out.options, &mut buf);
         let ip = IpFields {
             proto: wire::proto::TCP,
-            ttl: out.ttl,
-            tos: out.tos,
-            dont_fragment: true,
+            ttl: out.ip.ttl,
+            tos: out.ip.tos,
+            dont_fragment: out.ip.dont_fragment,
             checksum: Some(16),
             zero_is_none: false,
             gso_size: out.gso_size,
@@ -159,8 +159,7 @@ impl Env<'_> {
             options: TcpOptions::default(),
             data: None,
             gso_size: None,
-            ttl: None,
-            tos: 0,
+            ip: IpChoice::default(),
         };
         let _ = self.send(&mut path, out);
     }

@@ -250,8 +250,7 @@ impl Connection {
             options,
             data: None,
             gso_size: None,
-            ttl: flow.options.ttl,
-            tos: flow.options.tos,
+            ip: flow.options.ip(flow.path.dst),
         }
     }
 

@@ -31,6 +31,14 @@ impl Udp {
         let (ip, scope) = socket.base.check_bind(net, addr)?;
         let reserved = net.sysctl(Sysctl::PortReserved);
         let port = match addr.port() {
+            0 if socket.base.options.bind_no_port => {
+                // The port is left to connect or send (ip(7), IP_BIND_ADDRESS_NO_PORT).
+                let socket = self.sockets.named_mut(id)?;
+                socket.base.local = ip;
+                socket.base.bound_addr = !ip.is_unspecified();
+                socket.base.scope = scope;
+                return Ok(());
+            }
             0 => self.ephemeral(net, id.index, ip)?,
             port if i64::from(port) <= reserved && !privileged => return Err(Errno::EACCES),
             port => port,

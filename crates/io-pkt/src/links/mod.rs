@@ -1,61 +1,27 @@
 //! Links between the module loader and the engine: bursts in, batches out, the engine's wishes to
 //! the drivers, the drivers' states to the engine.
 
+mod port;
+mod suggested;
+
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use errno::Errno;
 use rustix::event::epoll::{self, EventData, EventFlags};
-use stack::net::{LinkRequestKind, LinkSetup, RouteSpec, iff};
-use stack::{Instant, LinkId, RxCsum, RxFrame, Sink, Stack, TxBatch, TxFrame};
+use stack::net::{LinkRequestKind, LinkSetup};
+use stack::{Instant, LinkId, Sink, Stack, TxBatch};
 
 use crate::capture::{CAPTURES_MAX, Capture};
-use crate::modules::{self, FramePool, LinkDevice, LinkQueue, Modules, Packet};
+use crate::modules::{self, LinkDevice, Modules};
+use crate::protocols::{self, Protocols};
 
-/// Frames received by one call to a driver.
-const RX_BURST: usize = 64;
-/// Bursts taken from one link in one turn.
-const TURN_BURSTS: usize = 4;
-/// Frames kept for a link that takes no more for now; those beyond are dropped.
-const BACKLOG_MAX: usize = 1024;
+pub use port::PortCounters;
+use port::{Port, RX_BURST, Waiting, borrow};
+
 /// How long a link whose driver answers errors is left alone, in microseconds.
 const PENALTY_US: u64 = 100_000;
-
-/// What this side of a link counts; the engine counts what goes well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortCounters {
-    pub rx_errors: u64,
-    pub tx_errors: u64,
-    /// No room in the driver, nor in our queue.
-    pub tx_dropped: u64,
-}
-
-/// A frame that waits until its link takes frames again.
-struct Waiting {
-    head: Vec<u8>,
-    slices: Vec<shm::Slice>,
-    offload: abi::Offload,
-}
-
-struct Port {
-    id: LinkId,
-    // The queue goes before the device: it is the one that answers ENODEV meanwhile.
-    queue: LinkQueue,
-    device: LinkDevice,
-    pool: FramePool,
-    backlog: VecDeque<Waiting>,
-    captures: Vec<Capture>,
-    counters: PortCounters,
-    fd: Option<RawFd>,
-    tx_fd: Option<RawFd>,
-    readable: bool,
-    /// Waits for the driver to poll writable.
-    wants_room: bool,
-    /// Not called before this, after an error.
-    penalty_until: Instant,
-    flags: abi::LinkFlags,
-}
 
 /// What a link that was attached suggests beyond itself.
 #[derive(Debug, Default)]
@@ -67,6 +33,7 @@ pub struct Attached {
 /// All links of a shard. `lo0` is the engine's own.
 pub struct Links {
     modules: Modules,
+    protocols: Protocols,
     ports: Vec<Option<Port>>,
     /// By the engine's index: place in `ports`, plus one.
     by_id: Vec<usize>,
@@ -83,6 +50,7 @@ impl Links {
     pub fn new(epoll: OwnedFd) -> Links {
         Links {
             modules: Modules::new(modules::search_path()),
+            protocols: Protocols::default(),
             ports: Vec::new(),
             by_id: Vec::new(),
             epoll,
@@ -96,7 +64,13 @@ impl Links {
     /// Loads a driver and attaches its links. On an error nothing stays attached.
     ///
     /// Errors: errno and one sentence that names what was wrong.
-    pub fn attach(&mut self, now: Instant, stack: &mut Stack, driver: &str, options: &str) -> Result<Attached, (Errno, String)> {
+    pub fn attach(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        driver: &str,
+        options: &str,
+    ) -> Result<Attached, (Errno, String)> {
         let devices = self.modules.attach_driver(driver, options).map_err(|e| (e.errno(), e.to_string()))?;
         let mut attached = Attached::default();
         let mut ids: Vec<LinkId> = Vec::new();
@@ -115,19 +89,28 @@ impl Links {
         Ok(attached)
     }
 
-    fn add(&mut self, now: Instant, stack: &mut Stack, mut device: LinkDevice, attached: &mut Attached) -> Result<LinkId, Errno> {
+    fn add(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        mut device: LinkDevice,
+        attached: &mut Attached,
+    ) -> Result<LinkId, Errno> {
         let mut queue = device.take_queue(0).ok_or(Errno::ENODEV)?;
         let pool = queue.make_pool(RX_BURST)?;
         let status = device.status();
-        let id = stack.net.add_link(now, LinkSetup {
-            name: device.name().to_owned(),
-            mac: wire::MacAddr(device.mac()),
-            mtu: device.mtu(),
-            offloads: modules::offloads(device.caps()),
-            driver: device.driver().to_owned(),
-            media: status.media.unwrap_or_default(),
-            link_up: status.up,
-        })?;
+        let id = stack.net.add_link(
+            now,
+            LinkSetup {
+                name: device.name().to_owned(),
+                mac: wire::MacAddr(device.mac()),
+                mtu: device.mtu(),
+                offloads: modules::offloads(device.caps()),
+                driver: device.driver().to_owned(),
+                media: status.media.unwrap_or_default(),
+                link_up: status.up,
+            },
+        )?;
         let place = self.ports.iter().position(Option::is_none).unwrap_or_else(|| {
             self.ports.push(None);
             self.ports.len() - 1
@@ -163,9 +146,23 @@ impl Links {
         self.by_id[id.0 as usize] = place + 1;
         self.pending = true;
         if let Some(config) = suggested {
-            suggest(now, stack, id, &config, attached);
+            suggested::apply(now, stack, id, &config, attached);
         }
         Ok(id)
+    }
+
+    /// Loads a protocol module.
+    ///
+    /// Errors: errno and one sentence that names what was wrong.
+    pub fn attach_protocol(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        name: &str,
+        options: &str,
+    ) -> Result<(), (Errno, String)> {
+        let attached = self.protocols.attach(now, stack, &mut self.modules, name, options);
+        attached.map_err(|e| (e.errno(), e.to_string()))
     }
 
     /// Detaches a link: `ifconfig X destroy`.
@@ -213,6 +210,7 @@ impl Links {
     /// Errors: ENXIO for a link without a driver, ENOSPC at CAPTURES_MAX.
     pub fn capture(&mut self, id: LinkId, capture: Capture) -> Result<(), Errno> {
         let port = self.port_of(id).ok_or(Errno::ENXIO)?;
+        port.captures.retain(Capture::has_reader);
         if port.captures.len() >= CAPTURES_MAX {
             return Err(Errno::ENOSPC);
         }
@@ -225,9 +223,9 @@ impl Links {
         self.pending
     }
 
-    /// When a link in penalty is to be looked at again.
+    /// When a link in penalty is to be looked at again, or a protocol module's timer is due.
     pub fn next_deadline(&self) -> Instant {
-        self.retry_at
+        self.retry_at.min(self.protocols.next_deadline())
     }
 
     // --- the turn --------------------------------------------------------------------------------
@@ -268,7 +266,7 @@ impl Links {
             if !port.readable && port.fd.is_some() {
                 continue;
             }
-            match port.receive(now, stack, sink) {
+            match port.receive(now, stack, sink, &mut self.protocols) {
                 Ok(drained) => {
                     port.readable = !drained;
                     self.pending |= !drained || port.fd.is_none();
@@ -286,6 +284,21 @@ impl Links {
                 stack.net.set_link_state(now, port.id, status.up, status.media);
             }
         }
+    }
+
+    /// Lets the protocol modules have their packets and their time, and sends what they send.
+    pub fn run_protocols(&mut self, now: Instant, stack: &mut Stack, packets: &mut Vec<protocols::Packet>) {
+        if self.protocols.is_empty() {
+            return packets.clear();
+        }
+        self.protocols.input_packets(packets);
+        let Links { protocols, ports, by_id, .. } = self;
+        protocols.run(now, stack, |transmit| {
+            let place = by_id.get(transmit.link as usize).and_then(|p| p.checked_sub(1));
+            if let Some(port) = place.and_then(|p| ports.get_mut(p)).and_then(Option::as_mut) {
+                port.keep(Waiting { head: transmit.frame, slices: Vec::new(), offload: abi::Offload::NONE });
+            }
+        });
     }
 
     /// Hands the engine's frames to the links.
@@ -342,146 +355,5 @@ impl Links {
                 Err(error) => tracing::warn!("{}: the driver refuses {:?}: {error}", port.device.name(), request.kind),
             }
         }
-    }
-}
-
-impl Port {
-    /// Up to a turn's bursts. True: the link is drained.
-    fn receive(&mut self, now: Instant, stack: &mut Stack, sink: &mut dyn Sink) -> Result<bool, Errno> {
-        for _ in 0..TURN_BURSTS {
-            let n = self.queue.rx(&mut self.pool)?;
-            if n == 0 {
-                return Ok(true);
-            }
-            let empty = RxFrame { data: &[], csum: RxCsum::Unknown, gso_size: None };
-            let mut frames = [empty; RX_BURST];
-            for (to, from) in frames.iter_mut().zip(self.pool.frames()) {
-                *to = modules::rx_frame(from);
-            }
-            let frames = &frames[..n.min(RX_BURST)];
-            if !self.captures.is_empty() {
-                self.captures.retain_mut(|c| frames.iter().all(|f| c.received(f.data).is_ok()));
-            }
-            stack.handle_frames(now, self.id, frames, sink);
-            if n < self.pool.burst() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn send(&mut self, batch: &TxBatch, frames: &[TxFrame]) {
-        if !self.captures.is_empty() {
-            self.captures.retain_mut(|c| frames.iter().all(|f| c.sent(batch, f).is_ok()));
-        }
-        let mut sent = 0;
-        if self.backlog.is_empty() {
-            sent = match self.queue.tx(frames.iter().map(|f| modules::packet(batch, f))) {
-                Ok(n) => n,
-                Err(Errno::EAGAIN | Errno::ENOBUFS) => 0,
-                Err(_) => {
-                    self.counters.tx_errors += frames.len() as u64;
-                    return;
-                }
-            };
-        }
-        for frame in &frames[sent..] {
-            if self.backlog.len() >= BACKLOG_MAX {
-                self.counters.tx_dropped += 1;
-                continue;
-            }
-            let Packet { head, slices, offload } = modules::packet(batch, frame);
-            self.backlog.push_back(Waiting { head: head.to_vec(), slices: slices.to_vec(), offload });
-        }
-    }
-
-    fn send_backlog(&mut self) {
-        let packets = self.backlog.iter().map(|w| Packet {
-            head: &w.head,
-            slices: &w.slices,
-            offload: w.offload,
-        });
-        match self.queue.tx(packets) {
-            Ok(n) => drop(self.backlog.drain(..n)),
-            Err(Errno::EAGAIN | Errno::ENOBUFS) => {}
-            Err(_) => {
-                self.counters.tx_errors += self.backlog.len() as u64;
-                self.backlog.clear();
-            }
-        }
-    }
-
-    fn watch_rx(&self, epoll: &OwnedFd, place: usize, on: bool) {
-        if let Some(fd) = self.fd {
-            let mut flags = if on { EventFlags::IN } else { EventFlags::empty() };
-            if self.wants_room && self.tx_fd == self.fd {
-                flags |= EventFlags::OUT;
-            }
-            let _ = epoll::modify(epoll, borrow(fd), EventData::new_u64(TOKEN | (place as u64) << 1), flags);
-        }
-    }
-
-    /// Watches for the driver's room, or stops to.
-    fn watch_room(&mut self, epoll: &OwnedFd, place: u64, on: bool) {
-        self.wants_room = on;
-        let Some(tx_fd) = self.tx_fd else {
-            self.wants_room = false; // tried again each turn
-            return;
-        };
-        if self.fd == Some(tx_fd) {
-            let flags = if on { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
-            let _ = epoll::modify(epoll, borrow(tx_fd), EventData::new_u64(TOKEN | place << 1), flags);
-        } else if on {
-            let _ = epoll::add(epoll, borrow(tx_fd), EventData::new_u64(TOKEN | place << 1 | 1), EventFlags::OUT);
-        } else {
-            let _ = epoll::delete(epoll, borrow(tx_fd));
-        }
-    }
-
-    fn unwatch(&self, epoll: &OwnedFd) {
-        for fd in [self.fd, self.tx_fd].into_iter().flatten() {
-            let _ = epoll::delete(epoll, borrow(fd));
-        }
-    }
-}
-
-/// A driver's descriptor, for a call to epoll.
-fn borrow(fd: RawFd) -> BorrowedFd<'static> {
-    crate::sys::borrow_for_call(fd)
-}
-
-/// Applies what a link says will work on it: addresses, default routes, name servers.
-fn suggest(now: Instant, stack: &mut Stack, id: LinkId, config: &abi::SuggestedConfig, attached: &mut Attached) {
-    let mut plans: Vec<(IpAddr, u8, IpAddr, Option<IpAddr>)> = Vec::new();
-    if let Some(p) = config.ipv4 {
-        plans.push((p.addr.into(), p.prefix_len, p.gateway.into(), p.dns.map(IpAddr::from)));
-    }
-    if let Some(p) = config.ipv6.filter(|_| stack.config().ipv6) {
-        plans.push((p.addr.into(), p.prefix_len, p.gateway.into(), p.dns.map(IpAddr::from)));
-    }
-    if !plans.is_empty() {
-        let _ = stack.net.set_admin_flags(now, id, iff::UP, 0);
-    }
-    for (addr, prefix_len, gateway, dns) in plans {
-        if let Err(error) = stack.net.add_address(now, id, addr, prefix_len, None) {
-            tracing::warn!("suggested address {addr}/{prefix_len}: {error}");
-            continue;
-        }
-        let unspecified = if addr.is_ipv4() { IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(core::net::Ipv6Addr::UNSPECIFIED) };
-        if !gateway.is_unspecified() {
-            let route = RouteSpec {
-                dst: unspecified,
-                prefix_len: 0,
-                gateway: Some(gateway),
-                link: Some(id),
-                flags: stack::net::rtf::STATIC,
-                mtu: None,
-                source: None,
-            };
-            if let Err(error) = stack.net.add_route(now, route, false) {
-                tracing::warn!("suggested default route by {gateway}: {error}");
-            }
-        }
-        attached.name_servers.extend(dns);
     }
 }
