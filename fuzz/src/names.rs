@@ -56,10 +56,11 @@ pub fn lookup(data: &[u8]) {
     let text = core::str::from_utf8(bytes.slice(300)).ok().filter(|t| !t.is_empty()).unwrap_or(ASKED);
     let mode = bytes.u8();
     let mut id = ID;
-    let mut lookup = Lookup::new(conf, text, &[RecordType::A, RecordType::AAAA][..1 + usize::from(mode & 1)], mode & 2 != 0, || {
-        id = id.wrapping_add(1);
-        id
-    });
+    let mut lookup =
+        Lookup::new(conf, text, &[RecordType::A, RecordType::AAAA][..1 + usize::from(mode & 1)], mode & 2 != 0, || {
+            id = id.wrapping_add(1);
+            id
+        });
     let mut now = Duration::ZERO;
     let mut last: Option<(SocketAddr, Vec<u8>)> = None;
     for step in 0.. {

@@ -149,7 +149,8 @@ fn ndp() -> Vec<Vec<u8>> {
         reachable_ms: 30_000,
         retrans_ms: 1000,
     };
-    let prefix = PrefixInfo { prefix_len: 64, on_link: true, autonomous: true, valid_s: 3600, preferred_s: 1800, prefix: B6 };
+    let prefix =
+        PrefixInfo { prefix_len: 64, on_link: true, autonomous: true, valid_s: 3600, preferred_s: 1800, prefix: B6 };
     let route = RouteInfo { prefix_len: 48, preference: RouterPreference::Low, lifetime_s: 600, prefix: B6 };
     let servers = B6.octets();
     let servers = wire::addr_list::AddrList::new(&servers);
@@ -164,9 +165,18 @@ fn ndp() -> Vec<Vec<u8>> {
     let messages: [(NdpMessage, &[NdpOption<'_>]); 5] = [
         (NdpMessage::RouterSolicit, &[NdpOption::SourceLinkAddr(MAC)]),
         (NdpMessage::RouterAdvert(advert), &router_options),
-        (NdpMessage::NeighborSolicit { target: B6 }, &[NdpOption::SourceLinkAddr(MAC), NdpOption::Nonce(&[1, 2, 3, 4, 5, 6])]),
-        (NdpMessage::NeighborAdvert { router: true, solicited: true, override_: true, target: A6 }, &[NdpOption::TargetLinkAddr(MAC)]),
-        (NdpMessage::Redirect { target: A6, destination: B6 }, &[NdpOption::TargetLinkAddr(MAC), NdpOption::RedirectedHeader(&[0x60; 48])]),
+        (
+            NdpMessage::NeighborSolicit { target: B6 },
+            &[NdpOption::SourceLinkAddr(MAC), NdpOption::Nonce(&[1, 2, 3, 4, 5, 6])],
+        ),
+        (
+            NdpMessage::NeighborAdvert { router: true, solicited: true, override_: true, target: A6 },
+            &[NdpOption::TargetLinkAddr(MAC)],
+        ),
+        (
+            NdpMessage::Redirect { target: A6, destination: B6 },
+            &[NdpOption::TargetLinkAddr(MAC), NdpOption::RedirectedHeader(&[0x60; 48])],
+        ),
     ];
     messages
         .into_iter()
@@ -209,7 +219,13 @@ fn mld() -> Vec<Vec<u8>> {
 }
 
 fn syn_options() -> TcpOptions {
-    TcpOptions { mss: Some(1460), window_scale: Some(7), sack_permitted: true, timestamps: Some((9, 0)), ..TcpOptions::NONE }
+    TcpOptions {
+        mss: Some(1460),
+        window_scale: Some(7),
+        sack_permitted: true,
+        timestamps: Some((9, 0)),
+        ..TcpOptions::NONE
+    }
 }
 
 fn sack() -> TcpOptions {
@@ -243,8 +259,10 @@ fn tcp(options: &TcpOptions) -> Vec<u8> {
 
 fn control_call() -> Vec<Vec<u8>> {
     let addr = WireAddr::from(SocketAddr::new(B6.into(), 443));
-    let info = SocketInfo { handle: 7, key: 8, cookie: 9, domain: 10, kind: 1, protocol: 6, state: SocketState::Connected };
-    let message = |op, body: &[u8]| [&RequestHeader { op, len: body.len() as u32, handle: 7 }.to_bytes()[..], body].concat();
+    let info =
+        SocketInfo { handle: 7, key: 8, cookie: 9, domain: 10, kind: 1, protocol: 6, state: SocketState::Connected };
+    let message =
+        |op, body: &[u8]| [&RequestHeader { op, len: body.len() as u32, handle: 7 }.to_bytes()[..], body].concat();
     let mut raw = [0; SOCKADDR_IN6_LEN];
     let mut seeds = vec![
         message(Op::Socket, &[2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]),
@@ -300,9 +318,8 @@ fn control_config() -> Vec<Vec<u8>> {
 
 /// Answers with compressed names: an address, an alias, a pointer.
 fn dns_records() -> Vec<Vec<u8>> {
-    let fixed = |kind: u8, data: &[u8]| {
-        [&[0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, data.len() as u8][..], data].concat()
-    };
+    let fixed =
+        |kind: u8, data: &[u8]| [&[0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, data.len() as u8][..], data].concat();
     vec![
         fixed(1, &[10, 0, 0, 1]),
         fixed(28, &B6.octets()),
@@ -327,8 +344,10 @@ fn dns_response() -> Vec<Vec<u8>> {
 
 fn dns_lookup() -> Vec<Vec<u8>> {
     let conf = b"nameserver 10.0.0.1\nnameserver 10.0.0.2\nsearch a.example b\noptions ndots:2\n";
-    let head = |name: &[u8], mode: u8| [&[conf.len() as u8, 0][..], conf, &[name.len() as u8, 0], name, &[mode]].concat();
-    let answer = |records: &[u8], flags: u8, count: u8| [&[2, flags, count, records.len() as u8, 0][..], records].concat();
+    let head =
+        |name: &[u8], mode: u8| [&[conf.len() as u8, 0][..], conf, &[name.len() as u8, 0], name, &[mode]].concat();
+    let answer =
+        |records: &[u8], flags: u8, count: u8| [&[2, flags, count, records.len() as u8, 0][..], records].concat();
     let records = dns_records();
     vec![
         [head(b"www", 3), answer(&records[0], 0x80, 1), answer(&records[1], 0x80, 1)].concat(),
@@ -345,7 +364,8 @@ fn raw_frame(ethertype: u16, packet: &[u8]) -> Vec<u8> {
 
 fn stack_frames() -> Vec<Vec<u8>> {
     let mut seeds = vec![
-        [&[0][..], &raw_frame(0x0806, &arp(ArpOp::Request)), &[0, 5], &raw_frame(0x0800, &ipv4(17, &[], &UDP))].concat(),
+        [&[0][..], &raw_frame(0x0806, &arp(ArpOp::Request)), &[0, 5], &raw_frame(0x0800, &ipv4(17, &[], &UDP))]
+            .concat(),
         [&[0x40][..], &raw_frame(0x86dd, &ipv6(0, CHAIN))].concat(),
         [&[2][..], &raw_frame(0x0800, &ipv4(6, OPTIONS4, &tcp(&syn_options())))].concat(),
     ];
@@ -407,30 +427,90 @@ fn stack_session() -> Vec<Vec<u8>> {
     }
     // Forwarding, with and without need for fragments and room for hops.
     for flags in [0, 2] {
-        add(ROUTER | 2, &[ip4(0, 10, 2, flags, &[0; 1480]), ip4(0, 10, 2, flags, &[7; 100]), ip4(10, 0, 5, flags, &[7; 9])]);
+        add(
+            ROUTER | 2,
+            &[ip4(0, 10, 2, flags, &[0; 1480]), ip4(0, 10, 2, flags, &[7; 100]), ip4(10, 0, 5, flags, &[7; 9])],
+        );
     }
-    add(ROUTER | 2, &[ip6(0, 10, 2, &[0; 1480]), ip6(0, 10, 2, &[7; 100]), ip6(10, 0, 5, &[7; 9]), ip6(0, 11, 2, &[1; 8])]);
+    add(
+        ROUTER | 2,
+        &[ip6(0, 10, 2, &[0; 1480]), ip6(0, 10, 2, &[7; 100]), ip6(10, 0, 5, &[7; 9]), ip6(0, 11, 2, &[1; 8])],
+    );
     add(ROUTER, &[ip4(0, 2, 2, 0, &[7; 100]), ip4(0, 11, 2, 0, &[7; 100]), pause(7)]);
     // Echo, to the host and to groups; unknown protocols and ports.
     let echo = [8, 0, 0, 0, 1, 2, 3, 4];
-    add(0, &[ip4(0, 1, 0, 0, &echo), ip4(0, 3, 0, 0, &echo), ip4(0, 6, 0, 0, &echo), ip4(0, 1, 99, 0, &echo), ip4(0, 1, 2, 0, &echo)]);
+    add(
+        0,
+        &[
+            ip4(0, 1, 0, 0, &echo),
+            ip4(0, 3, 0, 0, &echo),
+            ip4(0, 6, 0, 0, &echo),
+            ip4(0, 1, 99, 0, &echo),
+            ip4(0, 1, 2, 0, &echo),
+        ],
+    );
     let echo = [128, 0, 0, 0, 1, 2, 3, 4];
     add(0, &[ip6(0, 1, 3, &echo), ip6(0, 5, 3, &echo), ip6(0, 1, 99, &echo), ip6(0, 1, 2, &echo), ip6(2, 3, 3, &echo)]);
     // Queries about groups, and the reports.
     add(0, &[vec![17, 0, 0, 100, 7, 0, 0, 0, 0], pause(7), vec![17, 0, 0, 9, 5, 4, 0, 2, 9, 0, 0, 1, 0], pause(7)]);
-    add(0, &[vec![17, 1, 0, 0, 0, 100, 0, 0, 7, 0, 0, 0], pause(7), vec![17, 1, 0, 0, 0, 9, 0, 0, 6, 4, 0, 2, 9, 0, 0, 1], pause(7)]);
+    add(
+        0,
+        &[
+            vec![17, 1, 0, 0, 0, 100, 0, 0, 7, 0, 0, 0],
+            pause(7),
+            vec![17, 1, 0, 0, 0, 9, 0, 0, 6, 4, 0, 2, 9, 0, 0, 1],
+            pause(7),
+        ],
+    );
     // A router's advertisement with a prefix, and its lifetimes' end.
-    let router = [&[9, 2, 64, 64, 0, 7, 8][..], &[0; 8], &[2, 3, 0, 0xc0, 0, 0, 0, 9, 0, 0, 0, 5, 1, 5, 0, 0, 5, 0, 0]].concat();
+    let router =
+        [&[9, 2, 64, 64, 0, 7, 8][..], &[0; 8], &[2, 3, 0, 0xc0, 0, 0, 0, 9, 0, 0, 0, 5, 1, 5, 0, 0, 5, 0, 0]].concat();
     add(0, &[router, pause(7), pause(8), pause(10)]);
     // Datagrams out: to the peer, to nobody, too long; and errors about them.
-    let send = |socket: u8, dst: u8, len: u16| program(6, socket, &[&[0, dst, 9, 64, 0, 4][..], &len.to_le_bytes()].concat());
-    add(0, &[send(1, 0, 100), vec![15, 0, 0, 3, 0, 0, 0, 0, 0], send(1, 40, 100), send(1, 40, 9), pause(7), send(1, 0, 4000), send(1, 3, 9)]);
+    let send =
+        |socket: u8, dst: u8, len: u16| program(6, socket, &[&[0, dst, 9, 64, 0, 4][..], &len.to_le_bytes()].concat());
+    add(
+        0,
+        &[
+            send(1, 0, 100),
+            vec![15, 0, 0, 3, 0, 0, 0, 0, 0],
+            send(1, 40, 100),
+            send(1, 40, 9),
+            pause(7),
+            send(1, 0, 4000),
+            send(1, 3, 9),
+        ],
+    );
     add(0, &[send(2, 0, 100), send(4, 0, 20), send(3, 0, 2000), vec![15, 3, 0, 4, 0, 0, 4, 0, 0], send(3, 0, 2000)]);
     // Operators: addresses come and go, the carrier too, the second link for good.
-    add(0, &[operator(32, 24, &[2]), operator(48, 64, &[11]), pause(5), operator(64, 0, &[2]), operator(72, 0, &[11]), operator(0, 0, &[]), operator(0, 1, &[]), operator(104, 9, &[])]);
-    add(ROUTER, &[send(1, 10, 10), operator(112, 0, &[]), send(1, 10, 10), operator(80, 20, &[]), operator(96, 3, &[])]);
+    add(
+        0,
+        &[
+            operator(32, 24, &[2]),
+            operator(48, 64, &[11]),
+            pause(5),
+            operator(64, 0, &[2]),
+            operator(72, 0, &[11]),
+            operator(0, 0, &[]),
+            operator(0, 1, &[]),
+            operator(104, 9, &[]),
+        ],
+    );
+    add(
+        ROUTER,
+        &[send(1, 10, 10), operator(112, 0, &[]), send(1, 10, 10), operator(80, 20, &[]), operator(96, 3, &[])],
+    );
     // Another station has our address.
-    add(0, &[vec![11, 0, 2, 1, 0, 1, 1], pause(6), vec![11, 1, 2, 1, 1, 1, 0], vec![9, 0, 70, 0, 0, 0, 0, 0x20, 1, 1, 2, 2], pause(7)]);
+    add(
+        0,
+        &[
+            vec![11, 0, 2, 1, 0, 1, 1],
+            pause(6),
+            vec![11, 1, 2, 1, 1, 1, 0],
+            vec![9, 0, 70, 0, 0, 0, 0, 0x20, 1, 1, 2, 2],
+            pause(7),
+        ],
+    );
     seeds
 }
 
@@ -450,14 +530,30 @@ fn stack_tcp() -> Vec<Vec<u8>> {
     let option = |which: u8, value: u16| [&[11, 9, SOCKET][..], &value.to_le_bytes(), &[0, which]].concat();
     let pause = |which: u8| vec![13, which];
     let acked_later = |bytes: u16| [&[0, 0, 8, ACK][..], &bytes.wrapping_neg().to_le_bytes()[..1], &[0]].concat();
-    let sacked = |from: u16, len: u16| [&[0, 0, 0x84, ACK, 0][..], &from.to_le_bytes(), &len.to_le_bytes(), &[0]].concat();
+    let sacked =
+        |from: u16, len: u16| [&[0, 0, 0x84, ACK, 0][..], &from.to_le_bytes(), &len.to_le_bytes(), &[0]].concat();
     let syn = |mode: u8, options: &[u8]| [&[9, mode, 0, 1][..], &[options.len() as u8, 0], options].concat();
     let all_options = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
     let mut seeds = Vec::new();
     let mut add = |setup: u8, steps: &[Vec<u8>]| seeds.push([&[setup][..], &steps.concat()].concat());
-    add(0, &[segment(ACK, 10), segment(ACK, 140), write(5000), segment(ACK, 0), pause(4), read(), segment(FIN, 0), pause(9)]);
+    add(
+        0,
+        &[
+            segment(ACK, 10),
+            segment(ACK, 140),
+            write(5000),
+            segment(ACK, 0),
+            pause(4),
+            read(),
+            segment(FIN, 0),
+            pause(9),
+        ],
+    );
     add(0x20, &[write(30_000), segment(ACK, 0), pause(5), pause(6), pause(7), plain(0x10, ACK, 0), pause(8), pause(9)]);
-    add(0x20, &[write(9000), duplicate(), duplicate(), duplicate(), duplicate(), pause(3), segment(ACK, 0), acked_later(9)]);
+    add(
+        0x20,
+        &[write(9000), duplicate(), duplicate(), duplicate(), duplicate(), pause(3), segment(ACK, 0), acked_later(9)],
+    );
     add(0, &[write(9000), sacked(1000, 1000), sacked(1000, 3000), sacked(4000, 4000), pause(3), segment(ACK, 0)]);
     add(0, &[shutdown(0), segment(ACK, 0), segment(ACK, 50), segment(FIN, 3), pause(5), pause(9)]);
     add(0, &[segment(FIN, 3), read(), write(100), shutdown(0), segment(ACK, 0), pause(9)]);
@@ -465,9 +561,32 @@ fn stack_tcp() -> Vec<Vec<u8>> {
     add(0, &[segment(ACK, 100), close(), segment(ACK, 0)]);
     add(0, &[segment(RST, 0)]);
     add(3, &[option(0, 1), option(7, 5), option(8, 5), option(9, 3), pause(8), segment(ACK, 1), pause(11)]);
-    add(0, &[option(6, 600), option(4, 1), write(3000), segment(ACK, 0), option(2, 30), plain(1, ACK, 200), vec![0, 0, 2, ACK, 0, 4, 200]]);
-    add(0, &[option(5, 1), write(100), pause(4), write(900), option(15, 1), write(5000), segment(ACK, 0), option(5, 0)]);
-    add(0, &[write(5000), vec![10, 0, 0, 4, 0, 0, 3, 0xe8, 0], pause(4), segment(ACK, 0), vec![10, 0, 0, 1, 0, 0, 0, 0, 0]]);
+    add(
+        0,
+        &[
+            option(6, 600),
+            option(4, 1),
+            write(3000),
+            segment(ACK, 0),
+            option(2, 30),
+            plain(1, ACK, 200),
+            vec![0, 0, 2, ACK, 0, 4, 200],
+        ],
+    );
+    add(
+        0,
+        &[option(5, 1), write(100), pause(4), write(900), option(15, 1), write(5000), segment(ACK, 0), option(5, 0)],
+    );
+    add(
+        0,
+        &[
+            write(5000),
+            vec![10, 0, 0, 4, 0, 0, 3, 0xe8, 0],
+            pause(4),
+            segment(ACK, 0),
+            vec![10, 0, 0, 1, 0, 0, 0, 0, 0],
+        ],
+    );
     add(0, &[plain(0x10, ACK, 0), write(300), pause(5), pause(7), pause(9), pause(10), segment(ACK, 0), close()]);
     for options in [&all_options[..], &[2, 4, 5, 0xb4], &[]] {
         add(0, &[syn(0, options), vec![9, 8, 0, ACK, 0, 0, 0, 0], syn(64, options), pause(6), pause(9)]);

@@ -44,7 +44,8 @@ fn replay(names: impl Fn(&str) -> bool) {
 fn smoke(names: impl Fn(&str) -> bool, count: usize) {
     let count = std::env::var("FUZZ_SMOKE").ok().and_then(|n| n.parse().ok()).unwrap_or(count);
     for (number, (name, target)) in TARGETS.iter().enumerate().filter(|(_, (name, _))| names(name)) {
-        let corpus = corpus(name);
+        let mut corpus = corpus(name);
+        corpus.extend(fuzz::seeds::of(name));
         let mut mutator = Mutator::new(number as u64);
         for _ in 0..count {
             let (input, other) = (mutator.below(corpus.len()), mutator.below(corpus.len()));

@@ -45,8 +45,7 @@ unsafe extern "C" fn attach<D: Driver>(
     let host = unsafe { Host::new(table, ctx) };
     let work = || {
         // SAFETY: the host passes a string, and the table is D's own.
-        let (text, known) =
-            unsafe { (CStr::from_ptr(options), known(D::OPTIONS.as_ptr().cast(), &DRIVER_GENERIC)) };
+        let (text, known) = unsafe { (CStr::from_ptr(options), known(D::OPTIONS.as_ptr().cast(), &DRIVER_GENERIC)) };
         let text = text.to_str().map_err(|_| Failure::new(Errno::EINVAL, "the options are not UTF-8"))?;
         let known = known.ok_or_else(|| Failure::new(Errno::EINVAL, "the driver's option table is wrong"))?;
         D::attach(host, &Options::parse(text, &known)?)

@@ -90,10 +90,7 @@ impl RxSlot {
     /// Where the kernel is to write: the offload header (a `virtio_net_hdr` in layout), then the frame.
     pub(crate) fn iovecs(&mut self) -> [libc::iovec; 2] {
         [
-            libc::iovec {
-                iov_base: (&raw mut self.0.offload).cast(),
-                iov_len: size_of::<Offload>(),
-            },
+            libc::iovec { iov_base: (&raw mut self.0.offload).cast(), iov_len: size_of::<Offload>() },
             libc::iovec { iov_base: self.0.data.cast(), iov_len: self.0.room as usize },
         ]
     }
@@ -168,4 +165,3 @@ impl TxPacket {
         Some(at)
     }
 }
-

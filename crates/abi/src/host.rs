@@ -155,8 +155,7 @@ impl Caps {
     const BITS: [u32; 6] =
         [raw::CAP_TX_CSUM, raw::CAP_RX_CSUM, raw::CAP_TSO4, raw::CAP_TSO6, raw::CAP_USO, raw::CAP_RX_GSO];
 
-    pub const ALL: Caps =
-        Caps { tx_csum: true, rx_csum: true, tso4: true, tso6: true, uso: true, rx_gso: true };
+    pub const ALL: Caps = Caps { tx_csum: true, rx_csum: true, tso4: true, tso6: true, uso: true, rx_gso: true };
 
     pub fn to_bits(self) -> u32 {
         let Caps { tx_csum, rx_csum, tso4, tso6, uso, rx_gso } = self;

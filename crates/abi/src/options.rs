@@ -173,17 +173,11 @@ impl Options {
     }
 
     /// A number that has to lie in `range`; the error says so.
-    pub fn number_in(
-        &self,
-        key: &str,
-        range: core::ops::RangeInclusive<u32>,
-    ) -> Result<Option<u32>, OptionError> {
+    pub fn number_in(&self, key: &str, range: core::ops::RangeInclusive<u32>) -> Result<Option<u32>, OptionError> {
         match self.number(key) {
-            Some(n) if !range.contains(&n) => Err(OptionError(format!(
-                "{key}={n} is out of range; expected {} to {}",
-                range.start(),
-                range.end()
-            ))),
+            Some(n) if !range.contains(&n) => {
+                Err(OptionError(format!("{key}={n} is out of range; expected {} to {}", range.start(), range.end())))
+            }
             n => Ok(n),
         }
     }
@@ -200,9 +194,7 @@ fn checked(spec: &Known, value: Option<String>) -> Result<String, OptionError> {
         return match spec.kind {
             Kind::Bool => Ok(String::new()),
             Kind::U32 if name == "verbose" => Ok("1".to_owned()),
-            kind => {
-                Err(OptionError(format!("option \"{name}\" needs a value: {name}={}", kind.expected())))
-            }
+            kind => Err(OptionError(format!("option \"{name}\" needs a value: {name}={}", kind.expected()))),
         };
     };
     let fits = match spec.kind {
@@ -348,7 +340,16 @@ mod tests {
         let mac = Some([2, 0, 0xa, 0xb, 0xc, 0xd]);
         assert_eq!(parse_mac("02000a0b0c0d"), mac);
         assert_eq!(parse_mac("2:0:a:b:C:0d"), mac);
-        for bad in ["", "02000a0b0c", "02:00:0a:0b:0c", "02:00:0a:0b:0c:0d:0e", "zz000a0b0c0d", "01005e000001", "+2000a0b0c0d", "000000000000"] {
+        for bad in [
+            "",
+            "02000a0b0c",
+            "02:00:0a:0b:0c",
+            "02:00:0a:0b:0c:0d:0e",
+            "zz000a0b0c0d",
+            "01005e000001",
+            "+2000a0b0c0d",
+            "000000000000",
+        ] {
             assert_eq!(parse_mac(bad), None, "{bad}");
         }
     }

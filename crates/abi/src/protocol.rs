@@ -203,8 +203,7 @@ unsafe extern "C" fn attach<P: Protocol>(
     let stack = Stack { table, ctx };
     let work = || {
         // SAFETY: the stack passes a string, and the table is P's own.
-        let (text, known) =
-            unsafe { (CStr::from_ptr(options), known(P::OPTIONS.as_ptr().cast(), &PROTOCOL_GENERIC)) };
+        let (text, known) = unsafe { (CStr::from_ptr(options), known(P::OPTIONS.as_ptr().cast(), &PROTOCOL_GENERIC)) };
         let text = text.to_str().map_err(|_| Failure::new(Errno::EINVAL, "the options are not UTF-8"))?;
         let known = known.ok_or_else(|| Failure::new(Errno::EINVAL, "the module's option table is wrong"))?;
         let mut wanted = Wanted::default();

@@ -276,9 +276,7 @@ pub struct iopkt_protocol {
     pub name: *const c_char,
     pub description: *const c_char,
     pub options: *const iopkt_option,
-    pub attach: Option<
-        unsafe extern "C" fn(*const iopkt_stack, *mut c_void, *const c_char, *mut *mut c_void) -> c_int,
-    >,
+    pub attach: Option<unsafe extern "C" fn(*const iopkt_stack, *mut c_void, *const c_char, *mut *mut c_void) -> c_int>,
     pub detach: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 

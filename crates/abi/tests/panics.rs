@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use abi::raw;
 use abi::{
-    Caps, Driver, Errno, Failure, Host, Kind, Link, LinkInfo, LinkState, LinkStats, OptionSpec, Options, Queue,
-    RxSlot, TxPacket, iopkt_driver,
+    Caps, Driver, Errno, Failure, Host, Kind, Link, LinkInfo, LinkState, LinkStats, OptionSpec, Options, Queue, RxSlot,
+    TxPacket, iopkt_driver,
 };
 
 struct Fragile;

@@ -140,7 +140,8 @@ fn a_socket_that_lies_in_its_own_queue_does_not_live_for_ever() {
         let mut ancillary = rustix::net::SendAncillaryBuffer::new(control);
         let passed = [s.fd.as_fd()];
         assert!(ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&passed)));
-        rustix::net::sendmsg(&s.fd, &[std::io::IoSlice::new(b"x")], &mut ancillary, SendFlags::empty()).expect("sendmsg");
+        rustix::net::sendmsg(&s.fd, &[std::io::IoSlice::new(b"x")], &mut ancillary, SendFlags::empty())
+            .expect("sendmsg");
     }
     daemon.wait_for_descriptors(before);
     alive(&daemon);

@@ -176,7 +176,9 @@ fn connections_queued_at_a_listener_that_dies_are_ended() {
         .collect();
     drop(listener);
     for client in &clients {
-        assert_eq!(read_to_end(client), b"");
+        wait(&client.fd, PollFlags::IN);
+        // As Linux has it: reset, since nobody ever took them.
+        assert_eq!(program.int_option(client, libc::SOL_SOCKET, libc::SO_ERROR), Errno::ECONNRESET.0);
     }
     let late = program.tcp();
     assert_eq!(program.connect(&late, addr), Err(Errno::ECONNREFUSED));
@@ -212,4 +214,31 @@ fn shutdown_and_options_answer_as_linux_does() {
     write_all(&client, b"before the end");
     program.call(Op::Shutdown, client.info.handle, &1i32.to_ne_bytes(), &[]).expect("shutdown");
     assert_eq!(read_to_end(&server), b"before the end");
+}
+
+#[test]
+fn a_port_is_free_as_soon_as_its_socket_is_closed() {
+    let daemon = Daemon::start();
+    let mut program = daemon.client();
+    let (first, addr) = program.listener();
+    let mut held = first;
+    for _ in 0..200 {
+        drop(held);
+        held = program.tcp();
+        program.bind(&held, &addr.to_string()).expect("the port was given up before");
+        program.listen(&held, 1).expect("listen");
+    }
+}
+
+#[test]
+fn an_accepted_connection_outlives_its_listener() {
+    let daemon = Daemon::start();
+    let mut program = daemon.client();
+    let (client, server) = program.connection(); // the listener is closed by now
+    write_all(&client, b"read by the server");
+    rustix::net::shutdown(&client.fd, Shutdown::Write).expect("shutdown");
+    assert_eq!(read_to_end(&server), b"read by the server");
+    drop(server);
+    assert_eq!(read_to_end(&client), b"");
+    assert_eq!(program.int_option(&client, libc::SOL_SOCKET, libc::SO_ERROR), 0);
 }

@@ -77,6 +77,8 @@ pub struct Channel {
     /// Clients that may have a message; each stands here at most once.
     ready: VecDeque<u32>,
     gone: VecDeque<Credentials>,
+    /// Clients looked at since the kernel was last asked: busy ones must not keep it from being asked.
+    looked_at: usize,
     accepting: bool,
     counters: Counters,
 }
@@ -123,6 +125,7 @@ impl Channel {
             clients: Slots::new(),
             ready: VecDeque::new(),
             gone: VecDeque::new(),
+            looked_at: 0,
             accepting: true,
             counters: Counters::default(),
         })
@@ -131,7 +134,8 @@ impl Channel {
     /// The next message or pulse; `None` when there is nothing now. A message's bytes are put at the
     /// front of `buf`.
     pub fn receive(&mut self, buf: &mut [u8]) -> Option<Event> {
-        if self.ready.is_empty() && self.gone.is_empty() {
+        if (self.ready.is_empty() && self.gone.is_empty()) || self.looked_at >= BURST {
+            self.looked_at = 0;
             self.poll();
         }
         loop {
@@ -139,6 +143,7 @@ impl Channel {
                 return Some(Event::Disconnected(credentials));
             }
             let index = self.ready.pop_front()?;
+            self.looked_at += 1;
             let Some((generation, client)) = self.clients.at(index) else { continue };
             client.queued = false;
             if client.outstanding {

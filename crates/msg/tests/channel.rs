@@ -220,3 +220,34 @@ fn a_channel_that_goes_away_fails_those_who_wait() {
     drop(channel);
     assert_eq!(client.join().expect("client"), Err(Errno::ECONNRESET));
 }
+
+#[test]
+fn a_client_whose_next_message_always_waits_does_not_shut_others_out() {
+    let path = path();
+    let mut channel = Channel::create(&path).expect("channel");
+    let busy = raw(&path);
+    let mut buf = [0; 64];
+    let ahead = |n| (0..n).for_each(|_| assert_eq!(rustix::net::send(&busy, b"again", SendFlags::empty()), Ok(5)));
+    ahead(20);
+    let first = message(&mut channel, &mut buf);
+    channel.reply(first.rcvid, &[IoSlice::new(b"yes")], &[]).expect("the busy one waits");
+    let mut late = None;
+    for turn in 0..1000 {
+        let other = late.get_or_insert_with(|| {
+            let other = raw(&path);
+            rustix::net::send(&other, b"a word", SendFlags::empty()).expect("room");
+            other
+        });
+        let received = message(&mut channel, &mut buf);
+        if received.len == 6 {
+            channel.reply(received.rcvid, &[IoSlice::new(b"heard")], &[]).expect("the other waits");
+            assert_eq!(rustix::net::recv(other, &mut buf, rustix::net::RecvFlags::DONTWAIT).map(|(n, _)| n), Ok(5));
+            assert!(turn < 200, "heard only after {turn} messages of the busy one");
+            return;
+        }
+        channel.reply(received.rcvid, &[IoSlice::new(b"yes")], &[]).expect("the busy one reads");
+        assert!(rustix::net::recv(&busy, &mut buf, rustix::net::RecvFlags::DONTWAIT).is_ok(), "its reply");
+        ahead(1);
+    }
+    panic!("never heard");
+}

@@ -71,7 +71,13 @@ impl Link {
     }
 
     /// Takes a frame in at `now`; `deliver` gets each copy that will arrive, with its time.
-    pub fn carry(&mut self, now: Instant, frame: Vec<u8>, random: &mut Random, mut deliver: impl FnMut(Instant, Vec<u8>)) {
+    pub fn carry(
+        &mut self,
+        now: Instant,
+        frame: Vec<u8>,
+        random: &mut Random,
+        mut deliver: impl FnMut(Instant, Vec<u8>),
+    ) {
         let chance = |p: f64, random: &mut Random| p > 0.0 && (random.next_u32() as f64) < p * f64::from(u32::MAX);
         self.statistics.frames += 1;
         let on_wire = Duration::from_micros((frame.len() as u64 * 8_000_000 / self.faults.rate).max(1));

@@ -109,10 +109,8 @@ pub fn run(seed: u64) -> Outcome {
     };
     let len = if v6 { 64 } else { 24 };
     let mtu = [576 + 704, 1500, 9000][random.below(3) as usize];
-    let hosts = vec![
-        Host::new(random.next_u64(), 1, mtu, &[(a, len)]),
-        Host::new(random.next_u64(), 2, mtu, &[(b, len)]),
-    ];
+    let hosts =
+        vec![Host::new(random.next_u64(), 1, mtu, &[(a, len)]), Host::new(random.next_u64(), 2, mtu, &[(b, len)])];
     let mut network = Network::new(random.next_u64(), faults, hosts);
     // Duplicate address detection takes its second first.
     while network.step(stack::Instant::from_millis(5000)) {}
@@ -222,7 +220,11 @@ pub fn run(seed: u64) -> Outcome {
                 host.stack.for_each_socket(&mut |v| rows.push(format!("{v:?}")));
             }
             rows.extend(clients.iter().chain(&servers).map(|s| format!("{s:?}")));
-            panic!("seed {seed}: stalled; {connected} connected, {} accepted, {faults:?}\n{}", servers.len(), rows.join("\n"));
+            panic!(
+                "seed {seed}: stalled; {connected} connected, {} accepted, {faults:?}\n{}",
+                servers.len(),
+                rows.join("\n")
+            );
         }
     }
     let listening = &mut network.hosts[1].stack;

@@ -132,9 +132,7 @@ impl WireAddr {
     /// As an AF_INET6 socket shows it: IPv4 becomes `::ffff:a.b.c.d` (RFC 3493 §3.7).
     pub fn mapped(self) -> WireAddr {
         match self.ip_addr() {
-            Some(IpAddr::V4(ip)) => {
-                WireAddr { family: AF_INET6, ip: ip.to_ipv6_mapped().octets(), ..self }
-            }
+            Some(IpAddr::V4(ip)) => WireAddr { family: AF_INET6, ip: ip.to_ipv6_mapped().octets(), ..self },
             _ => self,
         }
     }

@@ -356,7 +356,15 @@ mod tests {
     #[test]
     fn an_accept_message_round_trips_and_a_short_one_is_refused() {
         let m = AcceptMessage {
-            info: SocketInfo { handle: 1, key: 2, cookie: 3, domain: 2, kind: 1, protocol: 6, state: SocketState::Connected },
+            info: SocketInfo {
+                handle: 1,
+                key: 2,
+                cookie: 3,
+                domain: 2,
+                kind: 1,
+                protocol: 6,
+                state: SocketState::Connected,
+            },
             peer: crate::WireAddr { family: 2, port: 80, ..Default::default() },
             local: crate::WireAddr { family: 10, port: 81, ..Default::default() },
         };

@@ -19,35 +19,91 @@ pub enum Request {
     Status,
     Interfaces,
     /// Adds or changes an address.
-    AddAddress { interface: String, address: InterfaceAddress },
-    DeleteAddress { interface: String, addr: IpAddr },
+    AddAddress {
+        interface: String,
+        address: InterfaceAddress,
+    },
+    DeleteAddress {
+        interface: String,
+        addr: IpAddr,
+    },
     /// Sets and clears administrative flags (`IFF_UP`, `IFF_PROMISC`, `IFF_ALLMULTI`, `IFF_DEBUG`).
-    SetFlags { interface: String, set: u32, clear: u32 },
-    SetMtu { interface: String, mtu: u32 },
-    SetLinkAddress { interface: String, mac: [u8; 6] },
+    SetFlags {
+        interface: String,
+        set: u32,
+        clear: u32,
+    },
+    SetMtu {
+        interface: String,
+        mtu: u32,
+    },
+    SetLinkAddress {
+        interface: String,
+        mac: [u8; 6],
+    },
     /// `ifconfig X destroy`: detaches the link.
-    Destroy { interface: String },
+    Destroy {
+        interface: String,
+    },
     /// `mount -T io-pkt`, and what `-d` does at start: loads a driver and attaches its links.
-    MountDriver { name: String, options: String },
+    MountDriver {
+        name: String,
+        options: String,
+    },
     /// `-p NAME` and `mount -T io-pkt lsm-X.so`: loads a protocol module.
-    MountProtocol { name: String, options: String },
-    Routes { from: u32 },
-    AddRoute { route: Route, change: bool },
-    DeleteRoute { destination: IpAddr, prefix_len: u8, gateway: Option<IpAddr> },
-    FlushRoutes { ipv4: bool, ipv6: bool },
+    MountProtocol {
+        name: String,
+        options: String,
+    },
+    Routes {
+        from: u32,
+    },
+    AddRoute {
+        route: Route,
+        change: bool,
+    },
+    DeleteRoute {
+        destination: IpAddr,
+        prefix_len: u8,
+        gateway: Option<IpAddr>,
+    },
+    FlushRoutes {
+        ipv4: bool,
+        ipv6: bool,
+    },
     /// The route that a packet to this address would take.
-    LookupRoute { destination: IpAddr },
-    Neighbours { from: u32 },
-    SetNeighbour { interface: String, addr: IpAddr, mac: [u8; 6], permanent: bool },
-    DeleteNeighbour { interface: String, addr: IpAddr },
-    Sockets { from: u32 },
+    LookupRoute {
+        destination: IpAddr,
+    },
+    Neighbours {
+        from: u32,
+    },
+    SetNeighbour {
+        interface: String,
+        addr: IpAddr,
+        mac: [u8; 6],
+        permanent: bool,
+    },
+    DeleteNeighbour {
+        interface: String,
+        addr: IpAddr,
+    },
+    Sockets {
+        from: u32,
+    },
     /// Every counter that is not zero, by protocol.
     Statistics,
     Sysctls,
-    SetSysctl { name: String, value: String },
+    SetSysctl {
+        name: String,
+        value: String,
+    },
     /// Frames seen on a link, as pcap records. `socket` of the reply carries nothing; the capture
     /// comes over the descriptor that goes along with the request (a pipe or a file).
-    Capture { interface: String, snaplen: u32 },
+    Capture {
+        interface: String,
+        snaplen: u32,
+    },
     /// Ends the daemon in good order.
     Stop,
 }
@@ -56,15 +112,27 @@ pub enum Request {
 pub enum Reply {
     Done,
     /// The request could not be carried out; `text` is one sentence that names what was wrong.
-    Error { errno: Errno, text: String },
+    Error {
+        errno: Errno,
+        text: String,
+    },
     Status(Status),
     Interfaces(Vec<Interface>),
     /// The names of the interfaces that came into being.
     Attached(Vec<String>),
-    Routes { rows: Vec<Route>, next: Option<u32> },
+    Routes {
+        rows: Vec<Route>,
+        next: Option<u32>,
+    },
     Route(Option<Route>),
-    Neighbours { rows: Vec<Neighbour>, next: Option<u32> },
-    Sockets { rows: Vec<SocketRow>, next: Option<u32> },
+    Neighbours {
+        rows: Vec<Neighbour>,
+        next: Option<u32>,
+    },
+    Sockets {
+        rows: Vec<SocketRow>,
+        next: Option<u32>,
+    },
     Statistics(Vec<CounterGroup>),
     Sysctls(Vec<Sysctl>),
 }

@@ -40,9 +40,20 @@ pub enum SockOpt {
     RecvTos(bool),
     MulticastTtl(u8),
     MulticastLoop(bool),
-    MulticastIf { addr: Option<Ipv4Addr>, link: Option<LinkId> },
-    JoinGroup { group: IpAddr, link: Option<LinkId>, addr: Option<Ipv4Addr> },
-    LeaveGroup { group: IpAddr, link: Option<LinkId>, addr: Option<Ipv4Addr> },
+    MulticastIf {
+        addr: Option<Ipv4Addr>,
+        link: Option<LinkId>,
+    },
+    JoinGroup {
+        group: IpAddr,
+        link: Option<LinkId>,
+        addr: Option<Ipv4Addr>,
+    },
+    LeaveGroup {
+        group: IpAddr,
+        link: Option<LinkId>,
+        addr: Option<Ipv4Addr>,
+    },
     // IPPROTO_IPV6
     V6Only(bool),
     /// `None` is the system's default.

@@ -223,7 +223,7 @@ impl Stack {
             return Err(Errno::EAFNOSUPPORT);
         }
         match kind {
-            SocketKind::Tcp => self.tcp.socket(domain),
+            SocketKind::Tcp => self.tcp.socket(&mut self.pool, domain),
             SocketKind::Udp => self.udp.socket(&self.net, domain),
             SocketKind::Raw | SocketKind::Ping => self.raw.socket(&self.net, domain, kind, protocol),
         }

@@ -43,8 +43,8 @@ impl<K: Copy> TimerWheel<K> {
 
     /// Has `key` fire at `at`, or up to one tick later; at once when `at` has passed.
     pub fn arm(&mut self, key: K, at: Instant) {
-        let tick = (at.0.saturating_add((1 << TICK_SHIFT) - 1) >> TICK_SHIFT)
-            .clamp(self.current, self.current + HORIZON);
+        let tick =
+            (at.0.saturating_add((1 << TICK_SHIFT) - 1) >> TICK_SHIFT).clamp(self.current, self.current + HORIZON);
         self.insert(key, at, tick);
     }
 

@@ -91,11 +91,9 @@ fn open(interface: &Interface, setup: &Setup) -> Result<OwnedFd, Failure> {
 
 fn refused(errno: Errno) -> Failure {
     let text = match errno {
-        Errno::EPERM | Errno::EACCES => {
-            "needs CAP_NET_RAW: start io-pkt as root, or give its file the capability \
+        Errno::EPERM | Errno::EACCES => "needs CAP_NET_RAW: start io-pkt as root, or give its file the capability \
              (setcap cap_net_raw+ep); without it, -d user needs no privilege"
-                .to_owned()
-        }
+            .to_owned(),
         e => format!("packet socket: {e}"),
     };
     Failure::new(errno, text)

@@ -25,8 +25,13 @@ pub struct Endpoint {
 
 enum Kind {
     /// A pair: what is closed stays closed.
-    Pair { seqpacket: bool },
-    Paths { remote: libc::sockaddr_un, _bound: Bound },
+    Pair {
+        seqpacket: bool,
+    },
+    Paths {
+        remote: libc::sockaddr_un,
+        _bound: Bound,
+    },
 }
 
 /// A path that is ours to remove, as long as it still names our socket.
@@ -65,8 +70,7 @@ impl Endpoint {
         let ask = |name| {
             let (mut value, mut len) = (0 as c_int, size_of::<c_int>() as u32);
             // SAFETY: the kernel writes an int.
-            let result =
-                unsafe { libc::getsockopt(raw, libc::SOL_SOCKET, name, (&raw mut value).cast(), &mut len) };
+            let result = unsafe { libc::getsockopt(raw, libc::SOL_SOCKET, name, (&raw mut value).cast(), &mut len) };
             (result == 0).then_some(value)
         };
         let seqpacket = match (ask(libc::SO_DOMAIN), ask(libc::SO_TYPE)) {

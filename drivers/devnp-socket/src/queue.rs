@@ -30,11 +30,7 @@ pub struct SocketQueue {
 }
 
 impl SocketQueue {
-    pub fn new(
-        endpoint: Endpoint,
-        counters: Arc<Counters>,
-        state: LinkState,
-    ) -> Result<SocketQueue, Failure> {
+    pub fn new(endpoint: Endpoint, counters: Arc<Counters>, state: LinkState) -> Result<SocketQueue, Failure> {
         // SAFETY: a new descriptor, owned at once.
         let timer = unsafe {
             let fd = libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK);

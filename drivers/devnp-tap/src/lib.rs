@@ -52,9 +52,10 @@ impl Driver for Tap {
         let state = LinkState::new(interface.is_running());
         let counters: Vec<_> = (0..count).map(|_| Arc::new(Counters::default())).collect();
         let mut watches = Some(watch).into_iter();
-        let queues = files.into_iter().zip(&counters).map(|(file, counters)| {
-            TapQueue::new(file, watches.next(), Arc::clone(counters), state.clone(), offload)
-        });
+        let queues = files
+            .into_iter()
+            .zip(&counters)
+            .map(|(file, counters)| TapQueue::new(file, watches.next(), Arc::clone(counters), state.clone(), offload));
         let queues = queues.collect::<Result<Vec<_>, _>>()?;
         let info = LinkInfo {
             base: None,

@@ -74,12 +74,7 @@ unsafe extern "C" {
     pub fn slirp_new(config: *const SlirpConfig, callbacks: *const SlirpCb, opaque: *mut c_void) -> *mut Slirp;
     pub fn slirp_cleanup(slirp: *mut Slirp);
     pub fn slirp_pollfds_fill(slirp: *mut Slirp, timeout: *mut u32, add_poll: AddPollCb, opaque: *mut c_void);
-    pub fn slirp_pollfds_poll(
-        slirp: *mut Slirp,
-        select_error: c_int,
-        get_revents: GetReventsCb,
-        opaque: *mut c_void,
-    );
+    pub fn slirp_pollfds_poll(slirp: *mut Slirp, select_error: c_int, get_revents: GetReventsCb, opaque: *mut c_void);
     pub fn slirp_input(slirp: *mut Slirp, packet: *const u8, len: c_int);
     pub fn slirp_handle_timer(slirp: *mut Slirp, id: c_int, cb_opaque: *mut c_void);
     pub fn slirp_add_hostxfwd(

@@ -39,13 +39,7 @@ pub struct Nat {
 }
 
 impl Nat {
-    pub fn start(
-        host: Host,
-        plan: &Plan,
-        mtu: u32,
-        crossing: Arc<Crossing>,
-        state: LinkState,
-    ) -> Result<Nat, Failure> {
+    pub fn start(host: Host, plan: &Plan, mtu: u32, crossing: Arc<Crossing>, state: LinkState) -> Result<Nat, Failure> {
         let slirp = Slirp::new(host, plan, mtu, Arc::clone(&crossing))?;
         for forward in &plan.forwards {
             slirp.forward(forward)?;

@@ -46,9 +46,8 @@ impl LinkWatch {
         let mut buf = [0u8; 16384];
         loop {
             // SAFETY: the kernel writes at most the buffer's length.
-            let n = unsafe {
-                libc::recv(self.socket.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), libc::MSG_DONTWAIT)
-            };
+            let n =
+                unsafe { libc::recv(self.socket.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), libc::MSG_DONTWAIT) };
             match usize::try_from(n) {
                 Ok(n) => last = self.last_state(&buf[..n]).or(last),
                 // Messages were lost: their news will come again with the next change.

@@ -1,4 +1,4 @@
-//! What the corpora of the engine reach: its counters, summed up, and those that nothing moved.
+//! What the corpora and seeds of the engine reach: its counters, summed up, and those that nothing moved.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,8 +8,12 @@ fn main() -> io::Result<()> {
     let corpora = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for target in ["stack_frames", "stack_session", "stack_tcp"] {
+        let mut inputs = fuzz::seeds::of(target);
         for entry in fs::read_dir(corpora.join(target))? {
-            for (protocol, text, value) in fuzz::engine::counters(target, &fs::read(entry?.path())?) {
+            inputs.push(fs::read(entry?.path())?);
+        }
+        for input in inputs {
+            for (protocol, text, value) in fuzz::engine::counters(target, &input) {
                 *sums.entry((protocol, text)).or_default() += value;
             }
         }

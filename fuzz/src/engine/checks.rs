@@ -76,7 +76,7 @@ fn check_ipv4(stack: &Stack, packet: &[u8]) {
     }
     assert!(Ipv4Options::new(options).all(|option| option.is_ok()));
     if header.is_fragment() {
-        assert!(!header.mf || payload.len() % 8 == 0);
+        assert!(!header.mf || payload.len().is_multiple_of(8));
         return;
     }
     match header.proto {
@@ -105,7 +105,7 @@ fn check_ipv6(stack: &Stack, packet: &[u8]) {
     let chain = wire::ipv6::walk(header.next_header, payload).expect("a sound chain of headers");
     if chain.needs_reassembly() {
         let fragment = chain.fragment.expect("it is one");
-        assert!(!fragment.header.more || fragment.payload.len() % 8 == 0);
+        assert!(!fragment.header.more || fragment.payload.len().is_multiple_of(8));
         return;
     }
     if chain.upper_proto != proto::ICMPV6 {
@@ -150,7 +150,8 @@ pub fn answer_resolution(frame: &[u8]) -> Option<Vec<u8>> {
     let (ethernet, packet) = EthernetHeader::parse(frame).ok()?;
     match ethernet.ethertype {
         ETHERTYPE_ARP => {
-            let ask = ArpPacket::parse(packet).ok().filter(|a| a.op == ArpOp::Request && MINE4.contains(&a.target_ip))?;
+            let ask =
+                ArpPacket::parse(packet).ok().filter(|a| a.op == ArpOp::Request && MINE4.contains(&a.target_ip))?;
             let reply = ArpPacket {
                 op: ArpOp::Reply,
                 sender_mac: PEER_MAC,

@@ -162,7 +162,13 @@ fn piece(bytes: &mut Bytes<'_>, flags: u8) -> Vec<u8> {
 }
 
 fn neighbour(world: &mut World, bytes: &mut Bytes<'_>) {
-    let kind = bytes.pick(&[ndp::NEIGHBOR_ADVERT, ndp::NEIGHBOR_SOLICIT, ndp::ROUTER_ADVERT, ndp::ROUTER_SOLICIT, ndp::REDIRECT]);
+    let kind = bytes.pick(&[
+        ndp::NEIGHBOR_ADVERT,
+        ndp::NEIGHBOR_SOLICIT,
+        ndp::ROUTER_ADVERT,
+        ndp::ROUTER_SOLICIT,
+        ndp::REDIRECT,
+    ]);
     let (src, dst) = match bytes.u8() {
         0..64 => (PEER6_LOCAL, host6_local()),
         64..128 => (PEER6_LOCAL, wire::addr::ALL_NODES_V6),
@@ -182,7 +188,10 @@ fn neighbour(world: &mut World, bytes: &mut Bytes<'_>) {
     }
     for _ in 0..bytes.u8() % 5 {
         let option = match bytes.u8() % 8 {
-            0 | 1 => [&[1, 1][..], &bytes.pick(&[PEER_MAC, HOST_MAC, MacAddr([2, 0, 0, 0, 0, 9]), MacAddr::BROADCAST]).0].concat(),
+            0 | 1 => {
+                [&[1, 1][..], &bytes.pick(&[PEER_MAC, HOST_MAC, MacAddr([2, 0, 0, 0, 0, 9]), MacAddr::BROADCAST]).0]
+                    .concat()
+            }
             2 => [&[2, 1][..], &bytes.pick(&[PEER_MAC, HOST_MAC, MacAddr([2, 0, 0, 0, 0, 9])]).0].concat(),
             3 | 4 => {
                 let prefix = [&[0xfd, 2, bytes.u8()][..], &[0; 13]].concat();
@@ -264,7 +273,15 @@ pub fn segment(world: &mut World, bytes: &mut Bytes<'_>) {
     };
     let data = vec![which; len];
     let flags = TcpFlags::from_bits(flags.into());
-    let segment = Segment { flags, seq, ack, window, urgent: u16::from(flags.contains(TcpFlags::URG)), options: &options, data: &data };
+    let segment = Segment {
+        flags,
+        seq,
+        ack,
+        window,
+        urgent: u16::from(flags.contains(TcpFlags::URG)),
+        options: &options,
+        data: &data,
+    };
     let frame = peer.frame(&segment);
     // What was in order counts as sent.
     if seq == peer.nxt && !flags.contains(TcpFlags::RST) {
@@ -314,10 +331,12 @@ pub fn syn(world: &mut World, bytes: &mut Bytes<'_>) {
     let segment = Segment { flags, seq, ack, window, urgent: 0, options, data };
     arrive(world, &segment_frame((src, src_port), (dst, dst_port), &segment));
     // The third step of the handshake, when there was a second.
-    let sequence = world.sent.last().filter(|_| mode & 64 == 0 && answered <= world.sent.len()).and_then(|p| syn_ack_seq(p));
+    let sequence =
+        world.sent.last().filter(|_| mode & 64 == 0 && answered <= world.sent.len()).and_then(|p| syn_ack_seq(p));
     if let Some(iss) = sequence {
         let flags = TcpFlags::ACK;
-        let third = Segment { flags, seq: seq.wrapping_add(1), ack: iss.wrapping_add(1), options: &[], data: &[], ..segment };
+        let third =
+            Segment { flags, seq: seq.wrapping_add(1), ack: iss.wrapping_add(1), options: &[], data: &[], ..segment };
         arrive(world, &segment_frame((src, src_port), (dst, dst_port), &third));
     }
 }
@@ -348,11 +367,21 @@ pub fn quoted_error(world: &mut World, bytes: &mut Bytes<'_>) {
     }
     let v4 = packet[0] >> 4 == 4;
     let kind = if v4 {
-        [icmpv4::DEST_UNREACHABLE, icmpv4::TIME_EXCEEDED, icmpv4::PARAMETER_PROBLEM, icmpv4::REDIRECT, icmpv4::SOURCE_QUENCH]
-            [usize::from(kind) % 5]
+        [
+            icmpv4::DEST_UNREACHABLE,
+            icmpv4::TIME_EXCEEDED,
+            icmpv4::PARAMETER_PROBLEM,
+            icmpv4::REDIRECT,
+            icmpv4::SOURCE_QUENCH,
+        ][usize::from(kind) % 5]
     } else {
-        [icmpv6::DEST_UNREACHABLE, icmpv6::PACKET_TOO_BIG, icmpv6::TIME_EXCEEDED, icmpv6::PARAMETER_PROBLEM, ndp::REDIRECT]
-            [usize::from(kind) % 5]
+        [
+            icmpv6::DEST_UNREACHABLE,
+            icmpv6::PACKET_TOO_BIG,
+            icmpv6::TIME_EXCEEDED,
+            icmpv6::PARAMETER_PROBLEM,
+            ndp::REDIRECT,
+        ][usize::from(kind) % 5]
     };
     let mut message = [&[kind, code, 0, 0][..], &word, &quoted].concat();
     let (src, dst) = pick_pair(bytes, v4);
@@ -460,7 +489,7 @@ fn set_option(world: &mut World, bytes: &mut Bytes<'_>, id: stack::SocketId) {
     let byte = number as u8;
     let group = if on { IpAddr::V4(pick4(bytes)) } else { pick6(bytes).into() };
     let link = Some(world.link).filter(|_| number & 2 != 0);
-    let option = match bytes.u8() % 26 {
+    let option = match bytes.u8() % 29 {
         0 => SockOpt::KeepAlive(on),
         1 => SockOpt::Linger(on.then_some(u32::from(byte))),
         2 => SockOpt::RcvBuf(wide),
@@ -476,7 +505,7 @@ fn set_option(world: &mut World, bytes: &mut Bytes<'_>, id: stack::SocketId) {
         12 => SockOpt::QuickAck(on),
         // Not for ever: connections without a holder must end in the time that `World::end` gives them.
         13 => SockOpt::UserTimeout(wide % 600_000),
-        14 => SockOpt::NotSentLowat(wide),
+        14 => SockOpt::Mtu6(wide),
         15 => SockOpt::Congestion((if on { "reno" } else { "cubic" }).to_owned()),
         16 => SockOpt::JoinGroup { group, link, addr: None },
         17 => SockOpt::LeaveGroup { group, link, addr: None },
@@ -487,6 +516,9 @@ fn set_option(world: &mut World, bytes: &mut Bytes<'_>, id: stack::SocketId) {
         22 => SockOpt::BindToDevice(link),
         23 => SockOpt::Broadcast(on),
         24 => SockOpt::DeferAccept(u32::from(byte)),
+        25 => SockOpt::RecvErr(on),
+        26 => SockOpt::RecvErr6(on),
+        27 => SockOpt::IcmpFilter(wide),
         _ => SockOpt::Checksum6(on.then_some(number)),
     };
     let is_set = world.stack.set_option(world.now, id, option.clone()).is_ok();

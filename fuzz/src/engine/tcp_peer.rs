@@ -49,7 +49,8 @@ impl Peer {
     /// Looks at a frame that the host sent.
     pub fn see(&mut self, frame: &[u8]) {
         let Some((header, options, len)) = self.segment(frame) else { return };
-        let len = len + u32::from(header.flags.contains(TcpFlags::SYN)) + u32::from(header.flags.contains(TcpFlags::FIN));
+        let len =
+            len + u32::from(header.flags.contains(TcpFlags::SYN)) + u32::from(header.flags.contains(TcpFlags::FIN));
         let end = header.seq.0.wrapping_add(len);
         if header.flags.contains(TcpFlags::SYN) || !self.seen {
             self.host_port = header.src_port;

@@ -61,6 +61,11 @@ impl Setup {
         self.byte & 0x10 == 0
     }
 
+    /// The program takes connections from its listener as they come; else they queue up.
+    fn accepts(self) -> bool {
+        self.byte & 0x80 == 0
+    }
+
     /// SYN-ACKs offer window scaling, timestamps and SACK.
     pub fn tcp_options(self) -> bool {
         self.byte & 0x20 == 0
@@ -90,7 +95,7 @@ impl Sink for Program {
         assert!(payload.len() <= 65_535);
         assert_eq!(meta.src.is_ipv4(), meta.dst.is_ipv4());
         self.datagrams += 1;
-        self.datagrams % 7 != 0
+        !self.datagrams.is_multiple_of(7)
     }
 
     fn datagram_error(&mut self, _: SocketId) {}
@@ -117,6 +122,10 @@ impl World {
     pub fn new(setup: Setup) -> World {
         let mut stack = Stack::new(config());
         let now = Instant::from_millis(1000);
+        // Low enough that an input reaches them.
+        for name in ["net.inet.icmp.errppslimit", "net.inet6.icmp6.errppslimit"] {
+            stack.net.set_sysctl(name, 5).expect("a switch that there is");
+        }
         let link = add_link(&mut stack, now, "en0", HOST_MAC, setup.mtu(), setup.offloads());
         stack.net.add_address(now, link, HOST4.into(), 24, None).expect("the first address");
         stack.net.add_address(now, link, HOST6.into(), 64, None).expect("the first IPv6 address");
@@ -213,7 +222,8 @@ impl World {
                 busy = true;
                 if Some(id) == self.listener {
                     // Accepted connections are held until the end; the rest waits.
-                    while self.sockets.len() < 32
+                    while self.setup.accepts()
+                        && self.sockets.len() < 32
                         && let Some(id) = self.stack.accept(id)
                     {
                         self.sockets.push(id);
@@ -324,15 +334,8 @@ fn stack_address_limit() -> usize {
 }
 
 fn add_link(stack: &mut Stack, now: Instant, name: &str, mac: MacAddr, mtu: u32, offloads: Offloads) -> LinkId {
-    let setup = LinkSetup {
-        name: name.into(),
-        mac,
-        mtu,
-        offloads,
-        driver: "fuzz".into(),
-        media: String::new(),
-        link_up: true,
-    };
+    let setup =
+        LinkSetup { name: name.into(), mac, mtu, offloads, driver: "fuzz".into(), media: String::new(), link_up: true };
     stack.net.add_link(now, setup).expect("room for a link")
 }
 
@@ -344,7 +347,13 @@ fn trace(now: Instant, way: &str, frame: &[u8]) {
         return;
     }
     let hex: String = frame.iter().take(120).map(|b| format!("{b:02x}")).collect();
-    eprintln!("{:9}.{:06} {way} {:5} {hex} {}", now.0 / 1_000_000, now.0 % 1_000_000, frame.len(), tcp_line(frame).unwrap_or_default());
+    eprintln!(
+        "{:9}.{:06} {way} {:5} {hex} {}",
+        now.0 / 1_000_000,
+        now.0 % 1_000_000,
+        frame.len(),
+        tcp_line(frame).unwrap_or_default()
+    );
 }
 
 fn tcp_line(frame: &[u8]) -> Option<String> {
@@ -354,5 +363,14 @@ fn tcp_line(frame: &[u8]) -> Option<String> {
         _ => return None,
     };
     let (h, options, data) = wire::tcp::TcpHeader::parse(frame.get(at..)?).ok()?;
-    Some(format!("{}>{} {:?} seq {} ack {} win {} len {} {options:?}", h.src_port, h.dst_port, h.flags, h.seq.0, h.ack.0, h.window, data.len()))
+    Some(format!(
+        "{}>{} {:?} seq {} ack {} win {} len {} {options:?}",
+        h.src_port,
+        h.dst_port,
+        h.flags,
+        h.seq.0,
+        h.ack.0,
+        h.window,
+        data.len()
+    ))
 }

@@ -77,4 +77,3 @@ fn read_records<A: PackedAddr>(records: GroupRecords<'_, A>, bytes: &[u8]) -> Ve
 fn write_records<A: PackedAddr>(records: &[Record<A>]) -> Vec<NewGroupRecord<'_, A>> {
     records.iter().map(|(kind, group, sources)| NewGroupRecord { kind: *kind, group: *group, sources }).collect()
 }
-

@@ -11,7 +11,7 @@ pub fn packet(data: &[u8]) {
         return;
     };
     assert_eq!(area.len() + Ipv4Header::LEN, usize::from(header.header_len));
-    assert!(header.frag_offset % 8 == 0);
+    assert!(header.frag_offset.is_multiple_of(8));
     options(area);
 
     // The flag that RFC 791 reserves is not kept; all else is.

@@ -27,7 +27,8 @@ pub fn message(data: &[u8]) {
     if message.validate(&options, src, dst, hop_limit).is_ok() {
         assert_eq!(hop_limit, 255);
     }
-    let list: Vec<NdpOption<'_>> = options.map(|option| option.expect("a parsed message has no broken option")).collect();
+    let list: Vec<NdpOption<'_>> =
+        options.map(|option| option.expect("a parsed message has no broken option")).collect();
     let mut out = vec![0xa5; message.len(&list)];
     assert!(out.len() <= data.len());
     assert_eq!(message.emit(&list, src, dst, &mut out), out.len());

@@ -44,7 +44,7 @@ fn check_options(options: &TcpOptions) {
     assert!(options.mss != Some(0));
     assert!(options.window_scale.is_none_or(|shift| shift <= MAX_WINDOW_SCALE));
     let len = options_len(options);
-    assert!(len <= MAX_OPTIONS_LEN && len % 4 == 0);
+    assert!(len <= MAX_OPTIONS_LEN && len.is_multiple_of(4));
 }
 
 /// `emit` leaves out SACK blocks that find no room, the last ones first.

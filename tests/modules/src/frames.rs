@@ -65,11 +65,7 @@ impl Port {
         found.unwrap_or_else(|| panic!("no frame came: {what}"))
     }
 
-    pub fn find(
-        &mut self,
-        within: Duration,
-        fits: impl Fn(&[u8], &Offload) -> bool,
-    ) -> Option<(Vec<u8>, Offload)> {
+    pub fn find(&mut self, within: Duration, fits: impl Fn(&[u8], &Offload) -> bool) -> Option<(Vec<u8>, Offload)> {
         let mut found = None;
         self.receive_until(within, |data, offload| {
             if fits(data, offload) {

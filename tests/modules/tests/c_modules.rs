@@ -44,10 +44,7 @@ fn its_options_are_checked_for_it() {
     assert_eq!(error("depth=many"), "loopback: depth=many is not valid; expected a number (decimal or 0x…)");
     assert_eq!(error("depth=5000"), "loopback: depth=5000 is out of range; expected 1 to 1024");
     assert_eq!(error("mtu=9000"), "loopback: mtu=9000: the driver refuses it: Invalid argument");
-    assert_eq!(
-        error("mac=020000000001"),
-        "loopback: mac=020000000001: the driver refuses it: Operation not supported"
-    );
+    assert_eq!(error("mac=020000000001"), "loopback: mac=020000000001: the driver refuses it: Operation not supported");
     assert_eq!(error("name=lo0"), "loopback: there is an interface lo0 already");
 }
 
@@ -55,7 +52,13 @@ fn its_options_are_checked_for_it() {
 fn the_protocol_in_c_counts_and_answers() {
     let path = compile_c("examples/modules/ethertype-count.c", "lsm-ethertype-count.so", &[]);
     let mut modules = Modules::new(vec![path.parent().unwrap().to_owned()]);
-    let link = |index, up| ProtocolLink { index, name: format!("en{index}"), mtu: 1500, up, mac: [2, 0, 0, 0, 0, index as u8] };
+    let link = |index, up| ProtocolLink {
+        index,
+        name: format!("en{index}"),
+        mtu: 1500,
+        up,
+        mac: [2, 0, 0, 0, 0, index as u8],
+    };
     let links = [link(2, true), link(3, false)];
     let mut count = modules.attach_protocol("ethertype-count", "hello=100", &links, 1000).unwrap();
     assert_eq!(count.ethertypes(), [EXPERIMENTAL]);

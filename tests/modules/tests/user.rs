@@ -130,5 +130,7 @@ fn what_is_wrong_is_said_in_one_line() {
     assert_eq!(error("mtu=70000"), "user: mtu=70000 is out of range; expected 68 to 65520");
     let form = "is not tcp|udp:[host address]:port-[our address]:port";
     assert_eq!(error("hostfwd=8080"), format!("user: hostfwd=8080 {form}"));
-    assert!(error("host=1").starts_with("user: unknown option \"host\"; known: net, ipv4, ipv6, prefix6, dns, hostfwd"));
+    assert!(
+        error("host=1").starts_with("user: unknown option \"host\"; known: net, ipv4, ipv6, prefix6, dns, hostfwd")
+    );
 }

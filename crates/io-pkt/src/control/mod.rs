@@ -54,10 +54,11 @@ impl Shard {
         match event {
             Some(Event::Message(received)) => {
                 let Received { rcvid, len, credentials, fds } = received;
+                self.catch_up(now);
                 let answer = self.answer(now, credentials, &message[..len], fds);
                 self.reply(rcvid, answer, now);
             }
-            Some(Event::Disconnected(client)) => self.client_gone(client, now),
+            Some(Event::Disconnected(client)) => self.departed(client.pid, now),
             None => {}
         }
         self.message = message;
@@ -116,17 +117,6 @@ impl Shard {
             // ETOOMANYREFS and the like: the client still waits for a word.
             if error == Errno::ESRCH || self.control.error(rcvid, error).is_err() {
                 self.counters.replies_undelivered += 1;
-            }
-        }
-    }
-
-    /// A connection to the channel is closed. When its process has died, nobody will ask for what its
-    /// ended sockets have to say.
-    fn client_gone(&mut self, client: Credentials, now: Instant) {
-        let Some(pid) = rustix::process::Pid::from_raw(client.pid as i32) else { return };
-        if rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
-            for slot in self.table.buried_by(client.pid) {
-                self.discard_made(slot, now);
             }
         }
     }

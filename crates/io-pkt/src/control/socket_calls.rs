@@ -60,7 +60,7 @@ impl Shard {
     }
 
     /// Takes a socket away for which there is nobody.
-    pub(super) fn discard_made(&mut self, slot: u32, now: stack::Instant) {
+    pub(crate) fn discard_made(&mut self, slot: u32, now: stack::Instant) {
         if let Some(handle) = self.table.get(slot).map(|s| s.handle) {
             self.table.unbury(handle);
             self.discard(slot, now);

@@ -41,7 +41,8 @@ pub fn lay_out(info: &Info) -> Vec<u8> {
     b.u32(52, millis(info.last_data_received));
     b.u32(56, millis(info.last_data_received)); // last_ack_recv
     b.u32(60, info.path_mtu);
-    b.u32(68, micros(info.srtt));
+    // On a loop a round trip may take no time that the clock shows; a measured one is never 0 in Linux.
+    b.u32(68, micros(info.srtt).max(u32::from(info.snd_mss > 0)));
     b.u32(72, micros(info.rttvar));
     b.u32(76, if info.ssthresh >= SSTHRESH_NONE { SSTHRESH_NONE } else { segments(info.ssthresh) });
     b.u32(80, segments(info.cwnd));

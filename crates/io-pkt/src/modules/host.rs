@@ -50,8 +50,8 @@ pub(super) fn attach(
         links: Mutex::default(),
     });
     let failed = |errno: Errno, text: String| ModuleError::Attach { module: driver.name.clone(), errno, text };
-    let c_text = CString::new(option_text)
-        .map_err(|_| failed(Errno::EINVAL, "the options hold a NUL character".to_owned()))?;
+    let c_text =
+        CString::new(option_text).map_err(|_| failed(Errno::EINVAL, "the options hold a NUL character".to_owned()))?;
     let Some(entry) = driver.raw.attach else {
         return Err(failed(Errno::EINVAL, "it has no attach function".to_owned()));
     };

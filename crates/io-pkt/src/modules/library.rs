@@ -35,8 +35,7 @@ impl Libraries {
     pub(super) fn driver(&mut self, path: &Path) -> Result<LoadedDriver, ModuleError> {
         let expected = offset_of!(raw::iopkt_driver, attach) + size_of::<usize>();
         // SAFETY: what is exported under this name is an iopkt_driver: that is what the name means.
-        let raw: &'static raw::iopkt_driver =
-            unsafe { self.module(path, "driver", "iopkt_driver", expected as u32)? };
+        let raw: &'static raw::iopkt_driver = unsafe { self.module(path, "driver", "iopkt_driver", expected as u32)? };
         if raw.attach.is_none() {
             return Err(invalid(path, "it has no attach function"));
         }

@@ -102,9 +102,8 @@ impl PendingLink {
         }
         // SAFETY: strings of the driver; the configuration is null or as long as its size says.
         let (base, description, media, config) = unsafe {
-            let config = (!info.config.is_null()).then(|| {
-                SuggestedConfig::from_raw(&copy_sized(info.config, (*info.config).size))
-            });
+            let config = (!info.config.is_null())
+                .then(|| SuggestedConfig::from_raw(&copy_sized(info.config, (*info.config).size)));
             (text(info.base), text(info.description), text(info.media), config)
         };
         let state = Box::new(ReportedState {
@@ -193,8 +192,7 @@ impl LinkDevice {
             detached: AtomicBool::new(false),
         });
         let queues = (0..queues).map(|i| Some(LinkQueue::new(Arc::clone(&shared), i, own_frames))).collect();
-        let mut device =
-            LinkDevice { name, driver, description, mac, mtu, mtu_max, caps, config, queues, shared };
+        let mut device = LinkDevice { name, driver, description, mac, mtu, mtu_max, caps, config, queues, shared };
         device.apply(&options)?;
         Ok(device)
     }

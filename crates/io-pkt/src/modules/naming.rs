@@ -120,8 +120,11 @@ mod tests {
     use abi::options::Known;
 
     fn plan(names: &LinkNames, text: &str) -> Result<Plan, String> {
-        let known = [("name", Kind::Text), ("unit", Kind::U32)]
-            .map(|(name, kind)| Known { name: name.into(), kind, help: String::new() });
+        let known = [("name", Kind::Text), ("unit", Kind::U32)].map(|(name, kind)| Known {
+            name: name.into(),
+            kind,
+            help: String::new(),
+        });
         names.plan(&Options::parse(text, &known).unwrap())
     }
 

@@ -7,12 +7,13 @@
 
 pub mod accept;
 pub mod datagram;
+mod departed;
 pub mod pairs;
 pub mod stream;
 pub mod table;
 mod thrift;
-mod wait;
 mod turn;
+mod wait;
 
 use std::collections::VecDeque;
 use std::io;
@@ -119,6 +120,7 @@ pub struct Shard {
     retries: Vec<u64>,
     retry_at: Instant,
     thrift: thrift::Thrift,
+    departed: departed::Departed,
     wait: wait::Wait,
 }
 
@@ -146,8 +148,8 @@ impl Shard {
         epoll::add(&epoll, &signals, EventData::new_u64(token::SIGNALS), EventFlags::IN)?;
         Ok(Shard {
             epoll,
+            table: Table::new(stack.config().sockets_max),
             stack,
-            table: Table::default(),
             links,
             control,
             instance,
@@ -168,6 +170,7 @@ impl Shard {
             retries: Vec::new(),
             retry_at: Instant::FAR,
             thrift: thrift::Thrift::default(),
+            departed: departed::Departed::default(),
             wait: wait::Wait::default(),
         })
     }

@@ -16,6 +16,8 @@ use crate::sys::Secrets;
 /// Most sockets whose pair is closed but whose error or addresses a program may still ask for. The
 /// oldest gives way.
 pub const TOMBSTONES_MAX: usize = 1024;
+/// They keep their place in the engine: at most this part of its sockets.
+const TOMBSTONES_PART: usize = 8;
 
 /// Readiness of the daemon's end, as edges have told it.
 pub mod ready {
@@ -193,6 +195,7 @@ pub struct Table {
     /// For each transport, the slot of the engine's index, plus one; 0 is none.
     by_id: [Vec<u32>; 4],
     tombstones: VecDeque<u64>,
+    tombstones_max: usize,
     live: usize,
     secrets: Secrets,
 }
@@ -207,6 +210,11 @@ fn transport(kind: SocketKind) -> usize {
 }
 
 impl Table {
+    /// For an engine with so many sockets of each kind.
+    pub fn new(sockets_max: usize) -> Table {
+        Table { tombstones_max: TOMBSTONES_MAX.min(sockets_max / TOMBSTONES_PART), ..Table::default() }
+    }
+
     /// A socket without a pair yet; [`attach`](Table::attach) gives it one.
     pub fn insert(&mut self, new: NewSocket) -> u32 {
         let NewSocket { id, domain, kind, protocol, owner, flow } = new;
@@ -282,7 +290,7 @@ impl Table {
     pub fn bury(&mut self, slot: u32) -> Option<u32> {
         let handle = self.get(slot)?.handle;
         self.tombstones.push_back(handle);
-        if self.tombstones.len() <= TOMBSTONES_MAX {
+        if self.tombstones.len() <= self.tombstones_max {
             return None;
         }
         let oldest = self.tombstones.pop_front()?;
@@ -414,7 +422,7 @@ mod tests {
 
     #[test]
     fn tombstones_are_bounded_and_the_oldest_gives_way() {
-        let mut t = Table::default();
+        let mut t = Table::new(1 << 20);
         let first = t.insert(new(0));
         assert_eq!(t.bury(first), None);
         for i in 1..TOMBSTONES_MAX as u32 {

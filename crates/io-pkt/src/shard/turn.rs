@@ -12,6 +12,8 @@ use crate::{links, sys};
 
 /// Kernel events taken at a time.
 const EVENTS: usize = 256;
+/// Kernel events taken before each control message.
+const EVENTS_BEFORE_REQUEST: usize = 64;
 /// Rounds of flush and events before the frames go out anyway.
 const ROUNDS: usize = 64;
 /// Control messages handled in one turn.
@@ -41,14 +43,12 @@ impl Shard {
             self.note(event.u64, event.events);
         }
         self.receive_frames(now);
-        for _ in 0..self.work.len() {
-            let Some(slot) = self.work.pop_front() else { break };
-            self.service(slot, now);
-        }
+        self.work(now);
         if self.asked || self.control.has_pending() {
             self.asked = (0..REQUESTS).all(|_| self.handle_request(now));
         }
         self.run_retries(now);
+        self.look_for_the_dead(now);
         if self.stack.next_deadline() <= now {
             let Shard { stack, table, counters, errors, packets, .. } = self;
             let mut sink = Delivery { table, counters, errors, packets };
@@ -59,13 +59,37 @@ impl Shard {
         Ok(())
     }
 
+    /// Takes what programs did before a control message: what they wrote and closed comes before
+    /// what they ask, as it would in a kernel.
+    pub(crate) fn catch_up(&mut self, now: Instant) {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_BEFORE_REQUEST];
+        let n = sys::epoll_wait(self.epoll.as_fd(), &mut events, Some(0)).unwrap_or(0);
+        for event in &events[..n] {
+            self.note(event.u64, event.events);
+        }
+        self.work(now);
+    }
+
+    /// Serves the sockets that have something to do.
+    fn work(&mut self, now: Instant) {
+        for _ in 0..self.work.len() {
+            let Some(slot) = self.work.pop_front() else { break };
+            self.service(slot, now);
+        }
+    }
+
     /// How long nothing will happen by itself, in nanoseconds; `None` for ever.
     fn sleep(&self) -> Option<u64> {
         if !self.work.is_empty() || self.asked || self.control.has_pending() || self.links.has_pending() {
             return Some(0);
         }
-        let deadline =
-            self.stack.next_deadline().min(self.retry_at).min(self.links.next_deadline()).min(self.thrift.at);
+        let deadline = self
+            .stack
+            .next_deadline()
+            .min(self.retry_at)
+            .min(self.links.next_deadline())
+            .min(self.thrift.at)
+            .min(self.departed.at);
         (deadline != Instant::FAR).then(|| {
             let us = deadline.0.saturating_sub(now().0);
             us.saturating_mul(1000)

@@ -245,6 +245,11 @@ impl Net {
                 self.parameter_problem6(now, &ready, error);
                 None
             }
+            // RFC 8200 §4.5: a packet has one Fragment header, and this one's was just dealt with.
+            Ok(rest) if rest.needs_reassembly() => {
+                self.counters.ip6.bad_headers += 1;
+                None
+            }
             Ok(rest) => {
                 if let Err(refusal) = self.check_chain(&rest, header.dst.is_multicast()) {
                     self.counters.ip6.bad_options += 1;

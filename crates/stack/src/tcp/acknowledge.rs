@@ -117,8 +117,7 @@ impl Connection {
         self.retrying_since = None;
         self.after_progress(env, acked, in_flight);
         // RFC 6298 §5.2 and §5.3.
-        self.clocks.retransmit =
-            if self.snd_max == ack { Instant::FAR } else { env.now + self.rtt.rto() };
+        self.clocks.retransmit = if self.snd_max == ack { Instant::FAR } else { env.now + self.rtt.rto() };
         env.net.confirm_reachable(env.now, flow.path);
         self.grow_send_buffer(env, flow);
         flow.events(Events::WRITABLE);

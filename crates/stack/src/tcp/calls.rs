@@ -23,8 +23,8 @@ const UNPRIVILEGED: u16 = 1024;
 const TIME_WAIT_REUSE: Duration = Duration::from_secs(1);
 
 impl Tcp {
-    pub fn socket(&mut self, domain: Domain) -> Result<SocketId, Errno> {
-        let index = self.table.insert(domain, Options::new(&self.settings))?;
+    pub fn socket(&mut self, pool: &mut Pool, domain: Domain) -> Result<SocketId, Errno> {
+        let index = self.fresh(pool, domain, Options::new(&self.settings))?;
         Ok(Self::id(index, self.table.at(index).generation))
     }
 
@@ -38,7 +38,11 @@ impl Tcp {
         if e.local.port() != 0 || !matches!(e.state, State::Closed) {
             return Err(Errno::EINVAL);
         }
-        let wire_addr = family_checked(e.domain, e.options.v6only, addr)?;
+        // ipv6(7): such a socket has no IPv4 addresses to be bound to.
+        let wire_addr = match family_checked(e.domain, e.options.v6only, addr) {
+            Err(Errno::ENETUNREACH) => return Err(Errno::EINVAL),
+            checked => checked?,
+        };
         if !wire_addr.ip().is_unspecified() {
             if net.is_group(wire_addr.ip()) || (!net.may_bind(wire_addr.ip()) && !e.options.free_bind) {
                 return Err(Errno::EADDRNOTAVAIL);
@@ -151,8 +155,7 @@ impl Tcp {
         let mut peer = family_checked(e.domain, e.options.v6only, addr)?;
         if peer.ip().is_unspecified() {
             // As Linux and the BSDs: "this host".
-            let loopback: IpAddr =
-                if peer.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+            let loopback: IpAddr = if peer.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
             peer = SocketAddr::new(loopback, peer.port());
         }
         if net.is_group(peer.ip()) {
@@ -220,9 +223,7 @@ impl Tcp {
     ) -> Result<FlowKey, Errno> {
         let (table, flows) = (&self.table, &self.flows);
         let reusable = |other: u32| match &table.at(other).state {
-            State::TimeWait(t) => {
-                t.timestamps.is_some_and(|ts| now.since(ts.recent_at) >= TIME_WAIT_REUSE)
-            }
+            State::TimeWait(t) => t.timestamps.is_some_and(|ts| now.since(ts.recent_at) >= TIME_WAIT_REUSE),
             _ => false,
         };
         let key_for = |port: u16| FlowKey { local: with_port(local, port), peer };

@@ -96,9 +96,14 @@ pub enum Recovery {
     None,
     /// Fast recovery (RFC 6675, RFC 6582) until `until` is acknowledged; up to `high_rxt`
     /// retransmissions were made.
-    Fast { until: SeqNr, high_rxt: SeqNr },
+    Fast {
+        until: SeqNr,
+        high_rxt: SeqNr,
+    },
     /// After a time-out: everything up to `until` is being sent anew.
-    Timeout { until: SeqNr },
+    Timeout {
+        until: SeqNr,
+    },
 }
 
 /// Clocks of a connection; [`Instant::FAR`] is "not running".

@@ -254,8 +254,8 @@ impl SynReceived {
         } else {
             rtt.after_syn_retransmission();
         }
-        let control = congestion::by_name(options.congestion, mss)
-            .unwrap_or_else(|| Box::new(congestion::NewReno::new(mss)));
+        let control =
+            congestion::by_name(options.congestion, mss).unwrap_or_else(|| Box::new(congestion::NewReno::new(mss)));
         env.counters.established += 1;
         let mut connection = Box::new(Connection {
             src_port: key.local.port(),

@@ -296,7 +296,14 @@ impl Tcp {
     }
 
     /// RFC 9293 §3.10.7.4 in TIME_WAIT, with RFC 1122 §4.2.2.13 and RFC 6191 for a new SYN.
-    fn on_time_wait(&mut self, net: &mut Net, pool: &mut Pool, now: Instant, index: u32, segment: &Segment<'_>) -> bool {
+    fn on_time_wait(
+        &mut self,
+        net: &mut Net,
+        pool: &mut Pool,
+        now: Instant,
+        index: u32,
+        segment: &Segment<'_>,
+    ) -> bool {
         let time_wait = self.settings.time_wait;
         let fresh = self.with(net, pool, now, index, |env, e| {
             let (local, peer) = (e.local.port(), e.peer.map_or(0, |p| p.port()));
@@ -371,7 +378,7 @@ impl Tcp {
         if options.dont_route && path.next_hop != path.dst {
             return;
         }
-        let Ok(index) = self.table.insert(domain, options) else {
+        let Ok(index) = self.fresh(pool, domain, options) else {
             self.counters.syns_dropped += 1;
             return;
         };

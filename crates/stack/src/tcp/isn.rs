@@ -17,11 +17,7 @@ pub struct Secrets {
 
 impl Secrets {
     pub fn new(random: &mut Random) -> Secrets {
-        Secrets {
-            sequence: HashKey::new(random),
-            timestamp: HashKey::new(random),
-            port: HashKey::new(random),
-        }
+        Secrets { sequence: HashKey::new(random), timestamp: HashKey::new(random), port: HashKey::new(random) }
     }
 
     /// RFC 6528 §3: ISN = M + F(connection, secret), where M ticks every 4 µs.

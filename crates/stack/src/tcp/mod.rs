@@ -41,11 +41,13 @@ use connection::Disposition;
 use counters::Counters;
 use endpoint::{Endpoint, FlowKey, State, TimeWait};
 use isn::Secrets;
+use options::Options;
 use ports::Ports;
 use segment::{ChallengeLimit, Env};
 use table::Table;
 
 use crate::net::Net;
+use crate::options::Domain;
 use crate::random::{HashKey, Random};
 use crate::socket::{Events, SocketId, SocketKind};
 use crate::stack::{Config, SocketView};
@@ -233,6 +235,20 @@ impl Tcp {
             });
         }
         self.settle(index);
+    }
+
+    /// A fresh endpoint. Connections that are over and done with give way when the table is full.
+    fn fresh(&mut self, pool: &mut Pool, domain: Domain, options: Options) -> Result<u32, Errno> {
+        if self.table.is_full() {
+            // One that a program still holds keeps its place: nothing would be won.
+            let over = |e: &Endpoint| matches!(e.state, State::TimeWait(_)) && !e.held;
+            let unheld = |&(i, generation): &(u32, u32)| self.table.is(i, generation) && over(self.table.at(i));
+            if let Some((index, _)) = self.waiting.iter().position(unheld).and_then(|p| self.waiting.remove(p)) {
+                self.counters.time_wait_evicted += 1;
+                self.end(pool, index, None);
+            }
+        }
+        self.table.insert(domain, options)
     }
 
     fn evict_time_wait(&mut self, pool: &mut Pool) {

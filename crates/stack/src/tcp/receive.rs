@@ -84,12 +84,7 @@ impl Connection {
     }
 
     /// First check: the segment must touch the window (RFC 9293 §3.10.7.4, table 6).
-    fn check_sequence(
-        &mut self,
-        env: &mut Env<'_>,
-        flow: &mut Flow<'_>,
-        segment: &Segment<'_>,
-    ) -> Option<Disposition> {
+    fn check_sequence(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>, segment: &Segment<'_>) -> Option<Disposition> {
         let window = self.window_left();
         let (seq, len) = (segment.seq(), segment.seq_len());
         let inside = |s: wire::tcp::SeqNr| s.ge(self.rcv_nxt) && s.lt(self.rcv_nxt + window);

@@ -23,19 +23,15 @@ pub struct RttEstimator {
 
 impl Default for RttEstimator {
     fn default() -> Self {
-        RttEstimator {
-            srtt: None,
-            rttvar: Duration::ZERO,
-            rto: RTO_INITIAL,
-            min_rtt: Duration::MAX,
-            backoff: 0,
-        }
+        RttEstimator { srtt: None, rttvar: Duration::ZERO, rto: RTO_INITIAL, min_rtt: Duration::MAX, backoff: 0 }
     }
 }
 
 impl RttEstimator {
     /// A measurement of a segment that was sent once only (Karn; RFC 6298 §3), or by timestamps.
     pub fn sample(&mut self, rtt: Duration) {
+        // Within one clock reading is not no time at all.
+        let rtt = rtt.max(Duration::from_micros(1));
         self.min_rtt = self.min_rtt.min(rtt);
         match self.srtt {
             // §2.2

@@ -79,8 +79,7 @@ impl Scoreboard {
     pub fn is_lost(&self, seq: SeqNr, smss: u32) -> bool {
         let above = self.ranges.partition_point(|r| r.start.le(seq));
         let rest = &self.ranges[above..];
-        rest.len() >= DUP_THRESH as usize
-            || rest.iter().map(len).sum::<u32>() > (DUP_THRESH - 1) * smss
+        rest.len() >= DUP_THRESH as usize || rest.iter().map(len).sum::<u32>() > (DUP_THRESH - 1) * smss
     }
 
     /// The gaps (not SACKed stretches) from `from` to `to`.

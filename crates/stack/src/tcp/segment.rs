@@ -141,11 +141,8 @@ impl Env<'_> {
         if segment.has(TcpFlags::RST) || packet.group {
             return;
         }
-        let (seq, ack) = if segment.has(TcpFlags::ACK) {
-            (segment.header.ack, None)
-        } else {
-            (SeqNr(0), Some(segment.end()))
-        };
+        let (seq, ack) =
+            if segment.has(TcpFlags::ACK) { (segment.header.ack, None) } else { (SeqNr(0), Some(segment.end())) };
         let scope = link_scope(packet);
         let Ok(mut path) = self.net.path(packet.src, Some(packet.dst), scope) else { return };
         self.counters.resets_sent += 1;

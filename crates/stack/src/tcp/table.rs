@@ -56,6 +56,10 @@ impl Table {
         Ok(index)
     }
 
+    pub fn is_full(&self) -> bool {
+        self.free.is_empty() && self.slots.len() >= self.max
+    }
+
     pub fn remove(&mut self, index: u32) {
         if self.slots[index as usize].take().is_some() {
             self.generations[index as usize] = self.generations[index as usize].wrapping_add(1);

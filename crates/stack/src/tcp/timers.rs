@@ -32,8 +32,7 @@ impl Connection {
             self.on_retransmission_timeout(env);
         }
         if self.clocks.persist <= env.now {
-            let orphan_waits =
-                !self.held && self.window_probes >= ORPHAN_PROBES_MAX && self.rtt.rto() >= RTO_MAX;
+            let orphan_waits = !self.held && self.window_probes >= ORPHAN_PROBES_MAX && self.rtt.rto() >= RTO_MAX;
             if self.give_up(env, flow, PROBES_MAX) || orphan_waits {
                 env.counters.retry_drops += 1;
                 flow.reset(env, self);

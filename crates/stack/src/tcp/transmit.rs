@@ -233,10 +233,8 @@ impl Connection {
             let edge = self.rcv_nxt + ((window >> self.rcv_scale) << self.rcv_scale);
             if edge.gt(self.rcv_adv) { edge } else { self.rcv_adv }
         };
-        let mut options = TcpOptions {
-            timestamps: self.timestamps.map(|ts| (ts.value(now), ts.recent)),
-            ..TcpOptions::default()
-        };
+        let mut options =
+            TcpOptions { timestamps: self.timestamps.map(|ts| (ts.value(now), ts.recent)), ..TcpOptions::default() };
         if self.sack {
             options.sack = self.sack_blocks();
         }

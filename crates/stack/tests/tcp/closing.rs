@@ -34,6 +34,27 @@ fn time_wait_ends_after_a_minute() {
     assert_eq!(w.state(), "");
 }
 
+/// A full table is no reason to refuse a socket while it holds connections that are over and done with.
+#[test]
+fn time_wait_gives_way_when_the_table_is_full() {
+    let mut w = Wire::with_sockets(4);
+    let mut time_wait = || {
+        let id = w.connected(&Offer::PLAIN);
+        w.close(id);
+        w.host_nxt = w.host_nxt.wrapping_add(1);
+        w.receive(&w.seg(FIN | ACK));
+        assert_eq!(w.state(), "TIME_WAIT");
+        w.drain();
+        w.peer_nxt = PEER_ISS;
+    };
+    (0..10).for_each(|_| time_wait());
+    let held: Vec<_> = (0..4).map(|_| w.socket()).collect();
+    assert_eq!(w.stack.socket(stack::Domain::V4, stack::SocketKind::Tcp, 0), Err(Errno::ENFILE));
+    assert_eq!(w.counter("TIME_WAIT connections evicted (table full)"), 10);
+    w.close(held[0]);
+    w.socket();
+}
+
 /// RFC 9293 §3.6: the peer closes first; our FIN follows ours, its ACK ends it.
 #[test]
 fn passive_close_goes_through_close_wait_and_last_ack() {

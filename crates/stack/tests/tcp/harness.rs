@@ -100,7 +100,16 @@ impl Wire {
     }
 
     pub fn with_mtu(mtu: u32) -> Wire {
-        let mut stack = Stack::new(Config::high_capacity(7));
+        Wire::with(Config::high_capacity(7), mtu)
+    }
+
+    /// An engine with room for so many connections and sockets.
+    pub fn with_sockets(sockets_max: usize) -> Wire {
+        Wire::with(Config { sockets_max, ..Config::standard(7) }, 1500)
+    }
+
+    fn with(config: Config, mtu: u32) -> Wire {
+        let mut stack = Stack::new(config);
         let now = Instant::from_millis(1000);
         let link = stack
             .net
@@ -120,8 +129,7 @@ impl Wire {
         stack.net.set_admin_flags(now, link, 1, 0).expect("up");
         stack.net.add_address(now, link, IpAddr::V4(HOST), 24, None).expect("an address");
         stack.net.set_neighbour(now, link, IpAddr::V4(PEER), PEER_MAC).expect("a neighbour");
-        let mut wire =
-            Wire { stack, now, link, sent: Default::default(), port: 0, host_nxt: 0, peer_nxt: PEER_ISS };
+        let mut wire = Wire { stack, now, link, sent: Default::default(), port: 0, host_nxt: 0, peer_nxt: PEER_ISS };
         wire.run();
         wire.sent.clear();
         wire

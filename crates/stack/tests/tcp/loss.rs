@@ -182,7 +182,8 @@ fn the_receiver_sends_sack_blocks_latest_first() {
         w.receive(&s);
     }
     let last = w.drain().pop().expect("duplicate acknowledgements");
-    let blocks: Vec<_> = last.options.sack.iter().map(|(a, b)| (a.0.wrapping_sub(base), b.0.wrapping_sub(base))).collect();
+    let blocks: Vec<_> =
+        last.options.sack.iter().map(|(a, b)| (a.0.wrapping_sub(base), b.0.wrapping_sub(base))).collect();
     assert_eq!(blocks, [(3000, 4000), (1000, 2000)]);
 }
 
