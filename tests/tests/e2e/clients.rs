@@ -96,7 +96,8 @@ fn socat_carries_streams_and_datagrams(link: Link) {
     let input = std::fs::read(&file).expect("just written");
     for family in Family::BOTH {
         let (n, addr) = (family.digit(), bracketed(family.peer()));
-        let mut echo = lab.peer_start(&["socat", "-d", "-d", &format!("TCP{n}-LISTEN:7000,reuseaddr,fork"), "PIPE"]);
+        let mut echo =
+            lab.peer_start(&["socat", "-d", "-d", &format!("TCP{n}-LISTEN:7000,reuseaddr,fork"), "EXEC:cat"]);
         echo.wait_for("listening on");
         let echoed = lab.run_with_input(&["socat", "-t", "30", "-", &format!("TCP{n}:{addr}:7000")], &input);
         assert!(echoed.stdout == input, "{family:?}: {} bytes came back: {}", echoed.stdout.len(), echoed.stderr);
