@@ -1,14 +1,11 @@
 /* Socket options: what is set is what is read, what cannot be is refused, what is unknown is ENOPROTOOPT. */
 #include "side/far.h"
+#include "side/rows.h"
 
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
-
-struct row {
-    int level, name, value, reads;
-    const char *text;
-};
 
 static const struct row settable[] = {
     { SOL_SOCKET, SO_REUSEADDR, 1, 1, "SO_REUSEADDR" },
@@ -30,30 +27,29 @@ static const struct row settable[] = {
     { IPPROTO_TCP, TCP_SYNCNT, 3, 3, "TCP_SYNCNT" },
     { IPPROTO_TCP, TCP_LINGER2, 11, 11, "TCP_LINGER2" },
     { IPPROTO_TCP, TCP_QUICKACK, 1, 1, "TCP_QUICKACK" },
+    { IPPROTO_TCP, TCP_MAXSEG, 1000, 1000, "TCP_MAXSEG" },
+    { IPPROTO_TCP, TCP_WINDOW_CLAMP, 5000, 5000, "TCP_WINDOW_CLAMP" },
+    { SOL_SOCKET, SO_DONTROUTE, 1, 1, "SO_DONTROUTE on" },
 };
 
 static const struct row settable4[] = {
     { IPPROTO_IP, IP_TTL, 33, 33, "IP_TTL" },
     { IPPROTO_IP, IP_TOS, 0x10, 0x10, "IP_TOS" },
+    { IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_DO, "IP_MTU_DISCOVER" },
+    { IPPROTO_IP, IP_FREEBIND, 1, 1, "IP_FREEBIND" },
+    { IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1, 1, "IP_BIND_ADDRESS_NO_PORT" },
+    { IPPROTO_IP, IP_RECVTOS, 1, 1, "IP_RECVTOS" },
+    { IPPROTO_IP, IP_PKTINFO, 1, 1, "IP_PKTINFO" },
 };
 
 static const struct row settable6[] = {
     { IPPROTO_IPV6, IPV6_UNICAST_HOPS, 33, 33, "IPV6_UNICAST_HOPS" },
     { IPPROTO_IPV6, IPV6_TCLASS, 0x10, 0x10, "IPV6_TCLASS" },
     { IPPROTO_IPV6, IPV6_V6ONLY, 1, 1, "IPV6_V6ONLY" },
+    { IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO, IPV6_PMTUDISC_DO, "IPV6_MTU_DISCOVER" },
+    { IPPROTO_IPV6, IPV6_RECVTCLASS, 1, 1, "IPV6_RECVTCLASS" },
+    { IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, 1, "IPV6_RECVPKTINFO" },
 };
-
-static void reads_back(const struct row *rows, int count)
-{
-    for (int i = 0; i < count; i++) {
-        int fd = MUST(socket(side.family, SOCK_STREAM, 0));
-        int set = set_option(fd, rows[i].level, rows[i].name, rows[i].value), error = errno;
-        int got = option(fd, rows[i].level, rows[i].name);
-        check(set == 0 && got == rows[i].reads, rows[i].text, "set %d (%s), then read %d, not %d", set,
-              set ? strerror(error) : "fine", got, rows[i].reads);
-        close(fd);
-    }
-}
 
 static void at_first(void)
 {
@@ -67,6 +63,17 @@ static void at_first(void)
     EQUAL(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 75, "TCP_KEEPINTVL");
     EQUAL(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 9, "TCP_KEEPCNT");
     EQUAL(option(fd, SOL_SOCKET, SO_RCVLOWAT), 1, "SO_RCVLOWAT");
+    EQUAL(option(fd, IPPROTO_TCP, TCP_LINGER2), 60, "TCP_LINGER2");
+    EQUAL(option(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP), 0, "TCP_WINDOW_CLAMP");
+    struct ucred nobody;
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &nobody, &(socklen_t){ sizeof(nobody) }) == 0 && nobody.pid == 0 &&
+          nobody.uid == (uid_t)-1, "SO_PEERCRED knows nobody");
+    uint64_t one = 0, two = 0;
+    int other = MUST(socket(side.family, SOCK_STREAM, 0));
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &one, &(socklen_t){ sizeof(one) }) == 0 &&
+          getsockopt(other, SOL_SOCKET, SO_COOKIE, &two, &(socklen_t){ sizeof(two) }) == 0 && one && two && one != two,
+          "SO_COOKIE tells sockets apart");
+    close(other);
     CHECK(option(fd, SOL_SOCKET, SO_SNDBUF) > 4096, "SO_SNDBUF");
     CHECK(option(fd, SOL_SOCKET, SO_RCVBUF) > 4096, "SO_RCVBUF");
     CHECK(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 && name[0] && len == 16, "TCP_CONGESTION");
@@ -97,6 +104,8 @@ static void what_cannot_be(void)
     FAILS(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, 1), EINVAL, "a value cut short");
     FAILS(set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 0), EINVAL, "TCP_KEEPIDLE 0");
     FAILS(set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 1000), EINVAL, "TCP_KEEPCNT 1000");
+    FAILS(set_option(fd, IPPROTO_TCP, TCP_MAXSEG, 40), EINVAL, "TCP_MAXSEG 40");
+    FAILS(getsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &value, &len), ENOPROTOOPT, "SO_RCVBUFFORCE cannot be read");
     if (side.family == AF_INET) {
         FAILS(set_option(fd, IPPROTO_IP, IP_TTL, 300), EINVAL, "IP_TTL 300");
         FAILS(set_option(fd, IPPROTO_IP, 9999, 1), ENOPROTOOPT, "setsockopt: unknown, of IP");
@@ -171,18 +180,16 @@ static void inherited(void)
     close(listener);
 }
 
-#define COUNT(rows) (int)(sizeof(rows) / sizeof((rows)[0]))
-
 int main(int argc, char **argv)
 {
     begin(argc, argv);
     at_first();
     check_group("set");
-    reads_back(settable, COUNT(settable));
+    reads_back(SOCK_STREAM, 0, ROWS(settable));
     if (side.family == AF_INET)
-        reads_back(settable4, COUNT(settable4));
+        reads_back(SOCK_STREAM, 0, ROWS(settable4));
     else
-        reads_back(settable6, COUNT(settable6));
+        reads_back(SOCK_STREAM, 0, ROWS(settable6));
     what_cannot_be();
     information(active());
     inherited();

@@ -27,6 +27,7 @@ static void peeking(struct connection c)
     CHECK(arrived(c.here, 8), "arrives");
     CHECK(recv(c.here, bytes, 6, MSG_PEEK) == 6 && pattern_holds(bytes, 6, 0), "MSG_PEEK");
     CHECK(recv(c.here, bytes, 100, MSG_PEEK) == 8 && pattern_holds(bytes, 8, 0), "MSG_PEEK again, more");
+    EQUAL(recv(c.here, NULL, 6, MSG_PEEK | MSG_TRUNC), 6, "MSG_PEEK with MSG_TRUNC only counts");
     EQUAL(recv(c.here, NULL, 3, MSG_TRUNC), 3, "MSG_TRUNC throws away");
     CHECK(recv(c.here, bytes, 100, 0) == 5 && pattern_holds(bytes, 5, 3), "after MSG_TRUNC");
 }

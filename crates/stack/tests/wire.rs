@@ -22,5 +22,7 @@ mod multicast;
 mod ndp;
 #[path = "wire/raw.rs"]
 mod raw;
+#[path = "wire/stream_options.rs"]
+mod stream_options;
 #[path = "wire/udp.rs"]
 mod udp;

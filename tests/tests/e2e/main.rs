@@ -3,4 +3,5 @@
 mod clients;
 mod descriptors;
 mod examples;
+mod options;
 mod sockets;

@@ -16,7 +16,7 @@ pub const STREAM: &[&str] = &[
     "stream_bulk",
     "dual_stack",
 ];
-pub const DATAGRAM: &[&str] = &["datagram", "datagram_limits", "datagram_ancillary"];
+pub const DATAGRAM: &[&str] = &["datagram", "datagram_limits", "datagram_ancillary", "datagram_options"];
 pub const READINESS: &[&str] = &["epoll_triggers", "epoll_states", "poll_select", "signals"];
 
 const V4: &str = "4";

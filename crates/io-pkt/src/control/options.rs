@@ -365,6 +365,20 @@ mod tests {
     }
 
     #[test]
+    fn a_group_request_names_an_interface_and_a_group_of_either_family() {
+        for (text, level) in [("224.0.0.9", libc::IPPROTO_IP), ("ff05::9", libc::IPPROTO_IPV6)] {
+            let group: IpAddr = text.parse().expect("a literal");
+            let mut request = vec![0; 8 + SOCKADDR_STORAGE];
+            request[0] = 1;
+            let addr = sockets::WireAddr::from(core::net::SocketAddr::new(group, 0));
+            addr.to_sockaddr(request[8..].first_chunk_mut().expect("room for a sockaddr_in6"));
+            let option = SockOpt::JoinGroup { group, link: Some(LinkId(1)), addr: None };
+            assert_eq!(made(level, MCAST_JOIN_GROUP, &request), Ok(option));
+            assert_eq!(made(level, MCAST_LEAVE_GROUP, &request[..100]), Err(Errno::EINVAL));
+        }
+    }
+
+    #[test]
     fn what_is_not_known_is_enoprotoopt_and_what_is_short_is_einval() {
         assert_eq!(made(libc::SOL_SOCKET, 9999, &[0; 4]), Err(Errno::ENOPROTOOPT));
         assert_eq!(made(libc::SOL_SOCKET, 9999, &[]), Err(Errno::ENOPROTOOPT));
@@ -373,5 +387,68 @@ mod tests {
         assert_eq!(made(libc::SOL_SOCKET, libc::SO_LINGER, &[0; 4]), Err(Errno::EINVAL));
         assert_eq!(made(libc::IPPROTO_IP, libc::IP_TTL, &256i32.to_ne_bytes()), Err(Errno::EINVAL));
         assert_eq!(made(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &[0; 4]), Err(Errno::ENOPROTOOPT));
+    }
+
+    /// Names that Linux has and that nothing here would carry out, by level (docs/sockets.md).
+    #[rustfmt::skip]
+    const REFUSED: &[(i32, &[i32])] = &[
+        (libc::SOL_SOCKET, &[
+            libc::SO_MARK, libc::SO_ATTACH_FILTER, libc::SO_ATTACH_BPF, libc::SO_DETACH_FILTER, libc::SO_PASSCRED,
+            libc::SO_RXQ_OVFL, libc::SO_WIFI_STATUS, libc::SO_PEEK_OFF, libc::SO_TIMESTAMPING, libc::SO_BUSY_POLL,
+            libc::SO_MAX_PACING_RATE, libc::SO_INCOMING_CPU, libc::SO_ZEROCOPY, libc::SO_TXTIME, libc::SO_BINDTOIFINDEX,
+            libc::SO_ATTACH_REUSEPORT_CBPF, libc::SO_ATTACH_REUSEPORT_EBPF, libc::SO_SELECT_ERR_QUEUE, libc::SO_NO_CHECK,
+            libc::SO_INCOMING_NAPI_ID,
+        ]),
+        (libc::IPPROTO_IP, &[
+            libc::IP_RECVOPTS, libc::IP_RETOPTS, libc::IP_ROUTER_ALERT, libc::IP_PASSSEC, libc::IP_TRANSPARENT,
+            libc::IP_RECVORIGDSTADDR, libc::IP_MINTTL, libc::IP_NODEFRAG, libc::IP_CHECKSUM, libc::IP_ADD_SOURCE_MEMBERSHIP,
+            libc::IP_DROP_SOURCE_MEMBERSHIP, libc::IP_BLOCK_SOURCE, libc::IP_UNBLOCK_SOURCE, libc::IP_MSFILTER,
+            libc::IP_MULTICAST_ALL, libc::IP_UNICAST_IF,
+        ]),
+        (libc::IPPROTO_IPV6, &[
+            libc::IPV6_RECVHOPOPTS, libc::IPV6_HOPOPTS, libc::IPV6_RECVRTHDR, libc::IPV6_RTHDR, libc::IPV6_RECVDSTOPTS,
+            libc::IPV6_DSTOPTS, libc::IPV6_RECVPATHMTU, libc::IPV6_PATHMTU, libc::IPV6_FLOWINFO, libc::IPV6_FLOWLABEL_MGR,
+            libc::IPV6_FLOWINFO_SEND, libc::IPV6_AUTOFLOWLABEL, libc::IPV6_ADDR_PREFERENCES, libc::IPV6_MINHOPCOUNT,
+            libc::IPV6_ORIGDSTADDR, libc::IPV6_TRANSPARENT, libc::IPV6_UNICAST_IF, libc::IPV6_FREEBIND,
+            libc::IPV6_JOIN_ANYCAST, libc::IPV6_LEAVE_ANYCAST, libc::IPV6_ROUTER_ALERT, libc::IPV6_MULTICAST_ALL,
+        ]),
+        (libc::IPPROTO_TCP, &[
+            libc::TCP_MD5SIG, libc::TCP_THIN_LINEAR_TIMEOUTS, libc::TCP_THIN_DUPACK, libc::TCP_REPAIR, libc::TCP_FASTOPEN,
+            libc::TCP_TIMESTAMP, libc::TCP_NOTSENT_LOWAT, libc::TCP_CC_INFO, libc::TCP_SAVE_SYN, libc::TCP_SAVED_SYN,
+            libc::TCP_FASTOPEN_CONNECT, libc::TCP_ULP, libc::TCP_MD5SIG_EXT, libc::TCP_FASTOPEN_KEY,
+            libc::TCP_FASTOPEN_NO_COOKIE, libc::TCP_ZEROCOPY_RECEIVE, libc::TCP_INQ,
+        ]),
+        (libc::SOL_UDP, &[libc::UDP_CORK, libc::UDP_ENCAP, libc::UDP_SEGMENT, libc::UDP_GRO]),
+    ];
+
+    #[test]
+    fn what_nothing_would_carry_out_is_refused_by_every_kind_of_socket() {
+        for domain in [Domain::V4, Domain::V6] {
+            let icmp = if domain == Domain::V4 { libc::IPPROTO_ICMP } else { libc::IPPROTO_ICMPV6 } as u8;
+            for (kind, protocol) in [
+                (SocketKind::Tcp, libc::IPPROTO_TCP as u8),
+                (SocketKind::Udp, libc::IPPROTO_UDP as u8),
+                (SocketKind::Raw, icmp),
+                (SocketKind::Ping, icmp),
+            ] {
+                let mut stack = Stack::new(stack::Config::standard(1));
+                let id = stack.socket(domain, kind, protocol).expect("room for a socket");
+                for (level, name) in REFUSED.iter().flat_map(|(level, names)| names.iter().map(|n| (*level, *n))) {
+                    let what = format!("{domain:?} {kind:?} level {level} name {name}");
+                    let set = parse(&stack, domain, kind, level, name, &[1, 0, 0, 0, 0, 0, 0, 0])
+                        .and_then(|option| stack.set_option(stack::Instant::ZERO, id, option));
+                    assert_eq!(set, Err(Errno::ENOPROTOOPT), "set {what}");
+                    assert_eq!(value(&stack, domain, id, level, name, 4), Err(Errno::ENOPROTOOPT), "get {what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn priority_above_six_and_forced_buffers_need_privilege() {
+        let made = |name, v: i32| made(libc::SOL_SOCKET, name, &v.to_ne_bytes()).expect("an option");
+        let needs = |name, v| is_privileged(libc::SOL_SOCKET, name, &made(name, v));
+        assert!(needs(libc::SO_PRIORITY, 7) && !needs(libc::SO_PRIORITY, 6));
+        assert!(needs(libc::SO_RCVBUFFORCE, 1) && needs(libc::SO_SNDBUFFORCE, 1) && !needs(libc::SO_RCVBUF, 1));
     }
 }

@@ -8,6 +8,7 @@
 pub mod accept;
 pub mod datagram;
 mod departed;
+mod news;
 pub mod pairs;
 pub mod stream;
 pub mod table;
@@ -121,6 +122,7 @@ pub struct Shard {
     retry_at: Instant,
     thrift: thrift::Thrift,
     departed: departed::Departed,
+    news: news::News,
     wait: wait::Wait,
 }
 
@@ -171,6 +173,7 @@ impl Shard {
             retry_at: Instant::FAR,
             thrift: thrift::Thrift::default(),
             departed: departed::Departed::default(),
+            news: news::News::default(),
             wait: wait::Wait::default(),
         })
     }

@@ -157,15 +157,13 @@ impl Shard {
                 break;
             }
         }
-        let Shard { links, stack, batch, packets, .. } = self;
+        let Shard { links, stack, batch, packets, news, .. } = self;
         links.run_protocols(now, stack, packets);
         batch.clear();
         stack.take_transmit(batch);
         links.transmit(batch);
         batch.clear(); // lets the slices of rings go
         links.apply_requests(stack);
-        for event in stack.net.take_config_events() {
-            tracing::info!("{event}");
-        }
+        news.tell(now, stack.net.take_config_events());
     }
 }

@@ -14,8 +14,7 @@ const BUFFER_DEFAULT: u32 = 212_992;
 const RCVBUF_MIN: u32 = 2304;
 const SNDBUF_MIN: u32 = 4608;
 const BUFFER_MAX: u32 = 8 << 20;
-/// Values of IP_MTU_DISCOVER.
-const PMTUDISC_DONT: u8 = 0;
+/// Values of IP_MTU_DISCOVER: 0 is "don't", 5 as 4, but cut where it must be.
 const PMTUDISC_WANT: u8 = 1;
 const PMTUDISC_DO: u8 = 2;
 const PMTUDISC_PROBE: u8 = 3;

@@ -326,7 +326,14 @@ impl Net {
             self.tx.arena.truncate(frame.start as usize);
             return Err(Errno::ENETDOWN);
         };
-        match self.neighbours.resolve(now, hint, link, next_hop, state.timing(next_hop), &mut self.agenda) {
+        let resolution = self.neighbours.resolve(now, hint, link, next_hop, state.timing(next_hop), &mut self.agenda);
+        let displaced = self.neighbours.take_displaced();
+        if next_hop.is_ipv4() {
+            self.counters.arp.table_full += displaced;
+        } else {
+            self.counters.icmp6.table_full += displaced;
+        }
+        match resolution {
             Resolution::Known(mac) => {
                 self.push_frame(mac, frame);
                 Ok(())

@@ -28,6 +28,22 @@ fn a_time_out_sends_the_oldest_segment_again_and_backs_off() {
     let _ = first;
 }
 
+/// tcp(7), TCP_INFO: what was sent again is counted, and what waits is told.
+#[test]
+fn tcp_info_tells_of_losses() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::SACK);
+    w.write(id, &[1; 3000]);
+    let before = w.stack.tcp_info(w.now, id).expect("a connection");
+    assert_eq!((before.state, before.retransmits, before.unacked, before.snd_mss), (1, 0, 3000, 1000));
+    assert!(before.cwnd >= 10_000 && before.sack && !before.timestamps);
+    w.advance(300);
+    let after = w.stack.tcp_info(w.now, id).expect("a connection");
+    assert!(after.retransmits >= 1 && after.ca_state == 4 && after.cwnd < before.cwnd, "{after:?}");
+    w.receive_ack(w.host_nxt.wrapping_add(3000));
+    assert_eq!(w.stack.tcp_info(w.now, id).map(|i| (i.unacked, i.retransmits)), Some((0, after.retransmits)));
+}
+
 /// RFC 5681 §3.1: after a time-out one segment is in flight, then slow start.
 #[test]
 fn after_a_time_out_sending_begins_with_one_segment() {

@@ -116,6 +116,26 @@ fn the_queue_of_a_neighbour_is_bounded() {
     assert_eq!(host.expect_ip4().udp().1, [36]);
 }
 
+/// RFC 6583 §7.1: those who do not answer, however many, displace none who does, nor keep a new one out.
+#[test]
+fn a_full_table_displaces_those_who_do_not_answer() {
+    let mut host = Host::v4("192.168.1.100/16");
+    let id = host.udp("0.0.0.0:1000");
+    host.receive(request((PEER_MAC, PEER), HOST));
+    host.expect_arp();
+    for n in 0..2000u16 {
+        host.send_to(id, &format!("192.168.{}.{}:9", 10 + n / 200, 1 + n % 200), b"?").expect("there is room");
+        host.expect_arp();
+    }
+    assert!(host.counter("arp", "packets dropped due to full neighbour table") > 1400);
+    host.send_to(id, "192.168.1.1:2000", b"known").expect("sent");
+    assert_eq!(host.expect_ip4().dst_mac, PEER_MAC);
+    host.send_to(id, "192.168.1.2:2000", b"new").expect("asked");
+    host.expect_arp();
+    host.receive(reply((PEER_MAC, Ipv4Addr::new(192, 168, 1, 2))));
+    assert_eq!(host.expect_ip4().udp().1, b"new");
+}
+
 /// RFC 826, RFC 5227 §1.1: an unsolicited reply makes no entry.
 #[test]
 fn an_unsolicited_reply_makes_no_entry() {

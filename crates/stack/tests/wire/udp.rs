@@ -379,6 +379,72 @@ fn a_datagram_that_must_not_be_cut_is_refused() {
     assert!(host.expect_ip4().header.df);
 }
 
+/// ip(7), IP_PMTUDISC_INTERFACE: not marked, and yet never cut; _OMIT: cut at the interface's MTU. Neither
+/// believes what routers say of a smaller one.
+#[test]
+fn the_interfaces_mtu_alone_may_decide() {
+    let mut host = Host::usual();
+    let id = host.udp("0.0.0.0:1000");
+    host.stack.connect(host.now, id, Some("198.51.100.7:2000".parse().expect("literal"))).expect("connected");
+    host.stack.set_option(host.now, id, SockOpt::MtuDiscover(4)).expect("set");
+    assert_eq!(host.send(id, &[0; 1473]), Err(Errno::EMSGSIZE));
+    host.send(id, &[0; 1472]).expect("sent");
+    let sent = host.expect();
+    assert!(!Ip4::of(&sent).header.df);
+    host.receive(icmp4_frame(Icmpv4Message::DestUnreachable {
+        code: icmpv4::UNREACH_FRAG_NEEDED,
+        next_hop_mtu: 1000,
+        original: &sent[14..42],
+    }));
+    assert_eq!(host.stack.option(id, &SockOpt::Mtu(0)), Ok(SockOpt::Mtu(1500)));
+    host.stack.set_option(host.now, id, SockOpt::MtuDiscover(5)).expect("set");
+    host.send(id, &[0; 1473]).expect("in two pieces");
+    assert!(host.expect_ip4().header.mf && !host.expect_ip4().header.mf);
+}
+
+/// RFC 3542 §11.1, §11.2 (ipv6(7), IPV6_MTU, IPV6_DONTFRAG): a largest packet of one's own; no fragments at all.
+#[test]
+fn a_socket_may_choose_where_ipv6_cuts_its_datagrams() {
+    let mut host = Host::usual6();
+    let id = host.udp_of(Domain::V6);
+    host.stack.bind(id, "[::]:1000".parse().expect("literal"), true).expect("free");
+    assert_eq!(host.stack.set_option(host.now, id, SockOpt::Mtu6(1279)), Err(Errno::EINVAL));
+    host.stack.set_option(host.now, id, SockOpt::Mtu6(1280)).expect("set");
+    host.send_to(id, "[2001:db8::2]:2000", &[0; 1233]).expect("in two pieces");
+    assert_eq!((host.expect_ip6().header.next_header, host.expect_ip6().header.next_header), (44, 44));
+    host.stack.set_option(host.now, id, SockOpt::DontFragment6(true)).expect("set");
+    assert_eq!(host.send_to(id, "[2001:db8::2]:2000", &[0; 1233]), Err(Errno::EMSGSIZE));
+    host.send_to(id, "[2001:db8::2]:2000", &[0; 1232]).expect("fits");
+    assert_eq!(host.stack.option(id, &SockOpt::DontFragment6(false)), Ok(SockOpt::DontFragment6(true)));
+    assert_eq!(host.stack.option(id, &SockOpt::Mtu6(0)), Err(Errno::ENOTCONN));
+}
+
+/// ip(7), IP_BIND_ADDRESS_NO_PORT: bind takes the address, the port comes with the first use.
+#[test]
+fn a_bind_without_port_leaves_the_port_for_later() {
+    let mut host = Host::usual();
+    let id = host.udp_of(Domain::V4);
+    host.stack.set_option(host.now, id, SockOpt::BindAddressNoPort(true)).expect("set");
+    host.stack.bind(id, "192.168.1.100:0".parse().expect("literal"), false).expect("ours");
+    assert_eq!(host.stack.local_addr(id), Ok("192.168.1.100:0".parse().expect("literal")));
+    host.send_to(id, "192.168.1.1:2000", b"x").expect("sent");
+    assert_ne!(host.stack.local_addr(id).map(|a| a.port()), Ok(0));
+}
+
+/// socket(7), send(2): SO_DONTROUTE and MSG_DONTROUTE reach who is on the link, and nobody behind a gateway.
+#[test]
+fn a_datagram_that_must_not_be_routed_goes_to_neighbours_only() {
+    let mut host = Host::usual();
+    let id = host.udp("0.0.0.0:1000");
+    for (to, result) in [("192.168.1.1:2000", Ok(1)), ("198.51.100.7:2000", Err(Errno::ENETUNREACH))] {
+        let meta = SendMeta { dst: Some(to.parse().expect("literal")), dont_route: true, ..NO_META };
+        assert_eq!(host.stack.send(host.now, id, &meta, b"x"), result, "{to}");
+        host.stack.set_option(host.now, id, SockOpt::DontRoute(true)).expect("set");
+        assert_eq!(host.send_to(id, to, b"x"), result, "{to}");
+        host.stack.set_option(host.now, id, SockOpt::DontRoute(false)).expect("set");
+    }
+}
+
 /// RFC 1191 §3: a smaller path MTU is believed: the next datagram is cut to it.
 #[test]
 fn a_smaller_path_mtu_is_learned() {

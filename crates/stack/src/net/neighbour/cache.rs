@@ -174,11 +174,20 @@ pub struct Cache {
     hand: usize,
     limit: usize,
     queued_bytes: usize,
+    displaced: u64,
 }
 
 impl Cache {
     pub fn new(limit: usize, key: HashKey) -> Cache {
-        Cache { map: HashMap::with_hasher(key), slots: Vec::new(), free: Vec::new(), hand: 0, limit, queued_bytes: 0 }
+        Cache {
+            map: HashMap::with_hasher(key),
+            slots: Vec::new(),
+            free: Vec::new(),
+            hand: 0,
+            limit,
+            queued_bytes: 0,
+            displaced: 0,
+        }
     }
 
     /// Where to send for `addr` now. `hint` is the caller's memory of the entry.
@@ -536,22 +545,33 @@ impl Cache {
         Some(index)
     }
 
-    /// Lets an entry go that can be learned again: a clock hand passes over those used since its
-    /// last round.
+    /// Lets an entry go. RFC 6583 §7.1: whoever makes us ask for many that are not there must not cost
+    /// us those that are, so who does not answer goes first, the longest asked before the others; then
+    /// one that can be learned again, unless it was used since the clock hand's last round.
     fn evict(&mut self, agenda: &mut Agenda) -> Option<()> {
+        let mut known = None;
         for _ in 0..EVICT_LOOK_MAX.max(2).min(2 * self.slots.len()) {
             self.hand = (self.hand + 1) % self.slots.len();
             let Some(entry) = &mut self.slots[self.hand].1 else { continue };
-            if !matches!(entry.state, NeighbourState::Stale | NeighbourState::Failed | NeighbourState::Reachable) {
-                continue;
+            match entry.state {
+                NeighbourState::Failed | NeighbourState::Incomplete => {
+                    self.displaced += entry.queue.len() as u64;
+                    self.remove(self.hand as u32, agenda);
+                    return Some(());
+                }
+                NeighbourState::Stale | NeighbourState::Reachable if !core::mem::take(&mut entry.used) => {
+                    known = known.or(Some(self.hand as u32));
+                }
+                _ => {}
             }
-            if core::mem::take(&mut entry.used) && entry.state != NeighbourState::Failed {
-                continue;
-            }
-            self.remove(self.hand as u32, agenda);
-            return Some(());
         }
-        None
+        self.remove(known?, agenda);
+        Some(())
+    }
+
+    /// Packets that went with entries which had to give way, since the last time this was asked.
+    pub fn take_displaced(&mut self) -> u64 {
+        core::mem::take(&mut self.displaced)
     }
 
     fn remove(&mut self, index: u32, agenda: &mut Agenda) {
