@@ -5,7 +5,7 @@ mod support;
 use errno::Errno;
 use rustix::event::PollFlags;
 use rustix::net::Shutdown;
-use sockets::call::{Op, SocketInfo, SocketState};
+use sockets::call::{Op, RequestHeader, SocketInfo, SocketState};
 use support::*;
 
 #[test]
@@ -64,21 +64,59 @@ fn a_fresh_socket_is_not_writable_while_it_connects_and_writable_after() {
 }
 
 #[test]
-fn a_blocking_connect_sleeps_in_a_third_filler_which_is_no_data_either() {
+fn a_waiting_connect_is_answered_by_the_result_of_the_handshake() {
     let daemon = Daemon::start();
     let mut program = daemon.client();
     let (listener, addr) = program.listener();
     let client = program.tcp();
-    for _ in 0..2 {
-        rustix::io::write(&client.fd, &[0]).expect("a filler");
-    }
-    let mut body = sockets::WireAddr::from(addr).to_bytes().to_vec();
-    body.extend_from_slice(&3u32.to_ne_bytes());
-    assert_eq!(program.call(Op::Connect, client.info.handle, &body, &[]).map(drop), Err(Errno::EINPROGRESS));
-    assert_eq!(rustix::io::write(&client.fd, &[0]), Ok(1), "the write that sleeps");
+    program.connect_and_wait(&client, addr).expect("somebody listens here");
+    assert!(now(&client.fd).contains(PollFlags::OUT), "the fillers are gone");
     let server = accept(&listener);
     write_all(&client, b"data");
     assert_eq!(read_exact(&server, 4), b"data");
+
+    let refused = program.tcp();
+    let nobody = std::net::SocketAddr::new(addr.ip(), addr.port() ^ 1);
+    assert_eq!(program.connect_and_wait(&refused, nobody), Err(Errno::ECONNREFUSED));
+    assert_eq!(program.int_option(&refused, libc::SOL_SOCKET, libc::SO_ERROR), 0, "told already");
+    assert!(now(&refused.fd).contains(PollFlags::HUP));
+}
+
+#[test]
+fn a_handshake_goes_on_when_the_one_who_waits_for_it_gives_up() {
+    let daemon = Daemon::start();
+    let mut program = daemon.client();
+    let listener = program.tcp();
+    program.bind(&listener, "127.0.0.1:0").expect("bind");
+    program.listen(&listener, 0).expect("listen");
+    let addr = program.local(&listener);
+    let filling = program.tcp();
+    program.connect(&filling, addr).expect("the one that the backlog has room for");
+    let client = program.tcp();
+    let mut body = sockets::WireAddr::from(addr).to_bytes().to_vec();
+    body.extend_from_slice(&sockets::call::CONNECT_FILLERS.to_ne_bytes());
+    rustix::io::write(&client.fd, &[0]).expect("a filler");
+    rustix::io::write(&client.fd, &[0]).expect("a filler");
+    let gives_up = daemon.client().connection;
+    let mut message = RequestHeader { op: Op::ConnectAndWait, len: body.len() as u32, handle: client.info.handle }
+        .to_bytes()
+        .to_vec();
+    message.extend_from_slice(&body);
+    rustix::net::send(&gives_up, &message, rustix::net::SendFlags::empty()).expect("asked");
+    let state = |program: &mut Client| {
+        let (body, _) = program.call(Op::Identify, 0, &[], &[&client.fd]).expect("identify");
+        SocketInfo::parse(&body).expect("info").state
+    };
+    let begin = std::time::Instant::now();
+    while state(&mut program) == SocketState::Fresh {
+        assert!(begin.elapsed() < PATIENCE, "the connect never began");
+    }
+    assert_eq!(state(&mut program), SocketState::Connecting);
+    drop(gives_up);
+    let (_first, second) = (accept(&listener), accept(&listener));
+    assert!(!wait(&client.fd, PollFlags::OUT).contains(PollFlags::HUP));
+    write_all(&client, b"data");
+    assert_eq!(read_exact(&second, 4), b"data");
 }
 
 #[test]

@@ -108,7 +108,12 @@ pub fn connect(s: &Socket, peer: &WireAddr) -> Result<usize, Errno> {
         SocketState::Fresh => {}
     }
     fill(s)?;
-    match control::order(Op::Connect, s.handle, &[&peer.to_bytes(), &CONNECT_FILLERS.to_ne_bytes()]) {
+    let body: &[&[u8]] = &[&peer.to_bytes(), &CONNECT_FILLERS.to_ne_bytes()];
+    let nonblocking = real::is_nonblocking(s.fd);
+    if !nonblocking && send_timeout(s.fd).is_none() {
+        return connect_and_wait(s, body);
+    }
+    match control::order(Op::Connect, s.handle, body) {
         Ok(()) => {
             connected(s);
             Ok(0)
@@ -116,12 +121,35 @@ pub fn connect(s: &Socket, peer: &WireAddr) -> Result<usize, Errno> {
         Err(Errno::EINPROGRESS) => {
             table::set_state(s, SocketState::Connecting);
             table::set_flag(s, flag::RESULT_DUE, true);
-            if real::is_nonblocking(s.fd) {
+            if nonblocking {
                 return Err(Errno::EINPROGRESS);
             }
             wait(s, Errno::EINPROGRESS)
         }
         Err(e) => Err(e),
+    }
+}
+
+/// Sleeps in the call to the daemon, natively, so that signals and SA_RESTART are the kernel's.
+fn connect_and_wait(s: &Socket, body: &[&[u8]]) -> Result<usize, Errno> {
+    table::set_state(s, SocketState::Connecting);
+    let request = Request { interruptible: true, ..Request::new(Op::ConnectAndWait, s.handle, body) };
+    match control::call(&request, &mut []) {
+        Ok(_) => {
+            connected(s);
+            Ok(0)
+        }
+        Err(Errno::EINTR) => {
+            // connect(2): the handshake goes on.
+            table::set_flag(s, flag::RESULT_DUE, true);
+            Err(Errno::EINTR)
+        }
+        Err(e) => {
+            // Only a handshake that failed has cost the socket its pair.
+            let over = real::poll(s.fd, 0, real::NOW)? & (libc::POLLERR | libc::POLLHUP) != 0;
+            table::set_state(s, if over { SocketState::Failed } else { SocketState::Fresh });
+            Err(e)
+        }
     }
 }
 

@@ -11,17 +11,14 @@ use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use sockets::call::{IDENTIFY_MAX, Op, ReplyHeader, RequestHeader};
 
-use crate::real::{self, Errno, sys};
-use crate::{place, process, table};
-
-/// Looks for a reply, each followed by a yield, before the caller sleeps: a daemon that is awake answers
-/// within them, and two wake-ups are saved.
-const LOOKS: u32 = 24;
+use crate::patience::Patience;
+use crate::real::{self, Errno, check, sys};
+use crate::{native, place, process, table};
 
 /// Connections kept; more calls than this at the same moment open one each.
-const KEPT: usize = 8;
+const KEPT: usize = 32;
 /// The kept connections lie this far below the limit of descriptors.
-const ROOM_AT_TOP: usize = 32;
+const ROOM_AT_TOP: usize = 64;
 /// Most pieces of a request's body.
 const PIECES: usize = 3;
 
@@ -45,11 +42,14 @@ pub struct Request<'a> {
     pub fds: &'a [c_int],
     /// A descriptor in the reply gets FD_CLOEXEC from the start.
     pub cloexec: bool,
+    /// The reply may be long in coming: the wait for it is a point of cancellation, and a signal that does
+    /// not restart calls ends it with EINTR.
+    pub interruptible: bool,
 }
 
 impl<'a> Request<'a> {
     pub fn new(op: Op, handle: u64, body: &'a [&'a [u8]]) -> Request<'a> {
-        Request { op, handle, body, fds: &[], cloexec: true }
+        Request { op, handle, body, fds: &[], cloexec: true, interruptible: false }
     }
 }
 
@@ -64,6 +64,8 @@ pub struct Reply {
 enum Fault {
     /// The request did not get out: another connection may be tried.
     NotSent,
+    /// A signal came before the reply.
+    Interrupted,
     /// The daemon went away, or it speaks another language.
     Failed(Errno),
 }
@@ -81,15 +83,8 @@ pub fn call(request: &Request, room: &mut [u8]) -> Result<Reply, Errno> {
 
 fn any_call(request: &Request, room: &mut [u8]) -> Result<Reply, Errno> {
     let kept = process::owns_memory();
-    if kept {
-        for slot in &SLOTS {
-            if slot.busy.swap(true, Ordering::Acquire) {
-                continue;
-            }
-            let result = call_on(slot, request, room);
-            slot.busy.store(false, Ordering::Release);
-            return result;
-        }
+    if kept && let Some(lease) = SLOTS.iter().find_map(Lease::take) {
+        return call_on(lease, request, room);
     }
     let fd = connect()?;
     let result = exchange(fd, request, room);
@@ -97,22 +92,49 @@ fn any_call(request: &Request, room: &mut [u8]) -> Result<Reply, Errno> {
     result.map_err(errno_of)
 }
 
-fn call_on(slot: &Slot, request: &Request, room: &mut [u8]) -> Result<Reply, Errno> {
-    let known = slot.fd.load(Ordering::Relaxed);
+/// A slot in use. When it ends with a reply still to come, by a signal or a cancelled thread, its connection
+/// goes with it.
+struct Lease {
+    slot: &'static Slot,
+    waits: bool,
+}
+
+impl Lease {
+    /// `None` when another call has it.
+    fn take(slot: &'static Slot) -> Option<Lease> {
+        (!slot.busy.swap(true, Ordering::Acquire)).then(|| Lease { slot, waits: false })
+    }
+
+    fn exchange(&mut self, fd: c_int, request: &Request, room: &mut [u8]) -> Result<Reply, Fault> {
+        self.waits = true;
+        let result = exchange(fd, request, room);
+        self.waits = matches!(result, Err(Fault::Interrupted | Fault::NotSent | Fault::Failed(Errno::ENETDOWN)));
+        result
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let fd = self.slot.fd.load(Ordering::Relaxed);
+        if self.waits && fd >= 0 {
+            drop_connection(self.slot, fd);
+        }
+        self.slot.busy.store(false, Ordering::Release);
+    }
+}
+
+fn call_on(mut lease: Lease, request: &Request, room: &mut [u8]) -> Result<Reply, Errno> {
+    let known = lease.slot.fd.load(Ordering::Relaxed);
     if known >= 0 {
-        match exchange(known, request, room) {
-            Err(Fault::NotSent) => drop_connection(slot, known),
-            Err(Fault::Failed(e)) if e == Errno::ENETDOWN => {
-                drop_connection(slot, known);
-                return Err(e);
-            }
+        match lease.exchange(known, request, room) {
+            Err(Fault::NotSent) => drop_connection(lease.slot, known),
             other => return other.map_err(errno_of),
         }
     }
     let fd = raise(connect()?);
     if table::insert_private(fd) {
-        slot.fd.store(fd, Ordering::Relaxed);
-        return exchange(fd, request, room).map_err(errno_of);
+        lease.slot.fd.store(fd, Ordering::Relaxed);
+        return lease.exchange(fd, request, room).map_err(errno_of);
     }
     let result = exchange(fd, request, room);
     real::close(fd);
@@ -122,6 +144,7 @@ fn call_on(slot: &Slot, request: &Request, room: &mut [u8]) -> Result<Reply, Err
 fn errno_of(fault: Fault) -> Errno {
     match fault {
         Fault::NotSent => Errno::ENETDOWN,
+        Fault::Interrupted => Errno::EINTR,
         Fault::Failed(e) => e,
     }
 }
@@ -253,11 +276,11 @@ fn exchange(fd: c_int, request: &Request, room: &mut [u8]) -> Result<Reply, Faul
                 Err(_) => return Err(Fault::NotSent),
             }
         }
-        receive(fd, request.cloexec, room)
+        receive(fd, request, room)
     }
 }
 
-fn receive(fd: c_int, cloexec: bool, room: &mut [u8]) -> Result<Reply, Fault> {
+fn receive(fd: c_int, request: &Request, room: &mut [u8]) -> Result<Reply, Fault> {
     let mut header = [0u8; ReplyHeader::LEN];
     let mut control = [0u64; 4];
     let lost = Fault::Failed(Errno::ENETDOWN);
@@ -265,22 +288,26 @@ fn receive(fd: c_int, cloexec: bool, room: &mut [u8]) -> Result<Reply, Fault> {
     unsafe {
         let mut iov = [iovec_mut(&mut header), iovec_mut(room)];
         let mut m: libc::msghdr = core::mem::zeroed();
-        let flags = if cloexec { libc::MSG_CMSG_CLOEXEC } else { 0 };
-        let mut looks = LOOKS;
+        let flags = if request.cloexec { libc::MSG_CMSG_CLOEXEC } else { 0 };
+        let mut patience = Patience::new();
         let n = loop {
             m.msg_iov = iov.as_mut_ptr();
             m.msg_iovlen = 2;
             m.msg_control = control.as_mut_ptr().cast();
             m.msg_controllen = size_of_val(&control);
-            let patience = if looks > 0 { libc::MSG_DONTWAIT } else { 0 };
-            match sys!(SYS_recvmsg, fd, &mut m as *mut libc::msghdr, flags | patience) {
+            let got = if patience.is_left() {
+                sys!(SYS_recvmsg, fd, &mut m as *mut libc::msghdr, flags | libc::MSG_DONTWAIT)
+            } else if request.interruptible {
+                check(native::recvmsg(fd, &mut m, flags) as _)
+            } else {
+                sys!(SYS_recvmsg, fd, &mut m as *mut libc::msghdr, flags)
+            };
+            match got {
                 Ok(0) => return Err(lost),
                 Ok(n) => break n,
+                Err(Errno::EINTR) if request.interruptible => return Err(Fault::Interrupted),
                 Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) if looks > 0 => {
-                    looks -= 1;
-                    let _ = sys!(SYS_sched_yield);
-                }
+                Err(Errno::EAGAIN) if patience.is_left() => patience.look_in_vain(),
                 Err(_) => return Err(lost),
             }
         };

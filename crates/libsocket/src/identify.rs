@@ -39,7 +39,7 @@ pub fn descriptors(fds: &[c_int]) {
 
 fn ask(fds: &[c_int]) {
     let mut room = [0u8; IDENTIFY_MAX * SocketInfo::LEN];
-    let request = Request { op: Op::Identify, handle: 0, body: &[], fds, cloexec: true };
+    let request = Request { fds, ..Request::new(Op::Identify, 0, &[]) };
     let Ok(reply) = control::call(&request, &mut room) else { return };
     for (&fd, bytes) in fds.iter().zip(room[..reply.len].chunks_exact(SocketInfo::LEN)) {
         match SocketInfo::parse(bytes) {
@@ -54,7 +54,7 @@ fn ask(fds: &[c_int]) {
 /// What the daemon knows of one descriptor now.
 pub fn one(fd: c_int) -> Result<SocketInfo, real::Errno> {
     let mut room = [0u8; SocketInfo::LEN];
-    let request = Request { op: Op::Identify, handle: 0, body: &[], fds: &[fd], cloexec: true };
+    let request = Request { fds: &[fd], ..Request::new(Op::Identify, 0, &[]) };
     let reply = control::call(&request, &mut room)?;
     SocketInfo::parse(&room[..reply.len])
 }

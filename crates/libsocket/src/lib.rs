@@ -23,6 +23,7 @@ mod datagram;
 mod hooks;
 mod identify;
 mod native;
+mod patience;
 mod place;
 mod process;
 mod real;

@@ -6,7 +6,7 @@ import errno, os, random, select, socket, struct, sys, threading, time
 
 MAGIC, VERSION = 0x6B706F69, 1
 (SOCKET, BIND, CONNECT, LISTEN, SHUTDOWN, LOCAL, PEER, SETOPT, GETOPT, IOCTL, IDENTIFY, REOPEN,
- IFADDRS, CONFIG, QUEUED) = range(1, 16)
+ IFADDRS, CONFIG, QUEUED, CONNECT_AND_WAIT) = range(1, 17)
 FRESH, CONNECTING, CONNECTED, LISTENING, FAILED = range(5)
 SO_COOKIE = 57
 ADDR, PKTINFO, TTL, TOS, TIMESTAMP, ERROR = 1, 2, 4, 8, 16, 32
@@ -65,6 +65,7 @@ class Sock:
 
     def connect(self, peer):
         self.state = CONNECTING
+        over = threading.Event()
 
         def run():
             try:
@@ -75,12 +76,15 @@ class Sock:
             except OSError as e:
                 self.err, self.state = e.errno, FAILED
                 self.pair.close()
+                over.set()
                 return
             self.pair.recv(2)
             self.state = CONNECTED
             self.pump()
+            over.set()
 
         self.spawn(run)
+        return over
 
     def pump(self):
         self.spawn(self.up)
@@ -227,11 +231,17 @@ def serve(op, handle, body, fds):
         raise OSError(errno.ENOTSOCK, "handle")
     if op == BIND:
         s.real.bind(unwire(body))
-    elif op == CONNECT:
+    elif op in (CONNECT, CONNECT_AND_WAIT):
         if s.kind == socket.SOCK_STREAM:
             assert struct.unpack("=I", body[28:])[0] == 2, "fillers"
-            s.connect(unwire(body[:28]))
-            raise OSError(errno.EINPROGRESS, "")
+            over = s.connect(unwire(body[:28]))
+            if op == CONNECT:
+                raise OSError(errno.EINPROGRESS, "")
+            over.wait()
+            if s.state == FAILED:
+                err, s.err = s.err, 0
+                raise OSError(err, "")
+            return b"", None
         s.real.connect(unwire(body[:28]))
     elif op == LISTEN:
         s.real.listen(struct.unpack("=i", body)[0])

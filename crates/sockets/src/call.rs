@@ -77,6 +77,9 @@ ops! {
     Config = 14,
     /// Stream: bytes the stack holds for the socket. Reply: `unread, unsent, unacked` (3 × u32).
     Queued = 15,
+    /// As `Connect`, but a handshake that goes on is answered by its result, whenever that is known.
+    /// Who closes the channel's connection before gives up the answer, not the handshake.
+    ConnectAndWait = 16,
 }
 
 /// The first [`RequestHeader::LEN`] bytes of a request.

@@ -15,7 +15,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 
 use errno::Errno;
-use msg::{Credentials, Event, Received};
+use msg::{Credentials, Event, Rcvid, Received};
 use sockets::call::{Op, ReplyHeader, RequestHeader};
 use stack::Instant;
 
@@ -28,6 +28,8 @@ pub(crate) struct Answer {
     pub fd: Option<OwnedFd>,
     /// The socket that this call made: closed again when the answer does not arrive.
     pub made: Option<u32>,
+    /// Nothing is said now: who kept the call's `rcvid` answers.
+    pub later: bool,
 }
 
 impl Answer {
@@ -39,6 +41,7 @@ impl Answer {
 /// A request, taken apart.
 pub(crate) struct Call<'a> {
     pub now: Instant,
+    pub rcvid: Rcvid,
     pub client: Credentials,
     pub handle: u64,
     pub body: &'a [u8],
@@ -55,8 +58,10 @@ impl Shard {
             Some(Event::Message(received)) => {
                 let Received { rcvid, len, credentials, fds } = received;
                 self.catch_up(now);
-                let answer = self.answer(now, credentials, &message[..len], fds);
-                self.reply(rcvid, answer, now);
+                let answer = self.answer(now, rcvid, credentials, &message[..len], fds);
+                if !matches!(answer, Ok(Answer { later: true, .. })) {
+                    self.reply(rcvid, answer, now);
+                }
             }
             Some(Event::Disconnected(client)) => self.departed(client.pid, now),
             None => {}
@@ -68,16 +73,17 @@ impl Shard {
     fn answer(
         &mut self,
         now: Instant,
+        rcvid: Rcvid,
         client: Credentials,
         message: &[u8],
         fds: Vec<OwnedFd>,
     ) -> Result<Answer, Errno> {
         let (header, body) = RequestHeader::parse(message).inspect_err(|_| self.counters.bad_requests += 1)?;
-        let mut call = Call { now, client, handle: header.handle, body, fds };
+        let mut call = Call { now, rcvid, client, handle: header.handle, body, fds };
         let answer = match header.op {
             Op::Socket => self.socket_call(&call),
             Op::Bind => self.bind_call(&call),
-            Op::Connect => self.connect_call(&call),
+            Op::Connect | Op::ConnectAndWait => self.connect_call(&call, header.op == Op::ConnectAndWait),
             Op::Listen => self.listen_call(&call),
             Op::Shutdown => self.shutdown_call(&call),
             Op::LocalAddr => self.local_addr_call(&call),

@@ -14,9 +14,6 @@ use crate::shard::Shard;
 use crate::shard::pairs;
 use crate::shard::table::{Datagram, Flow, NewSocket, Phase, Stream};
 
-/// Most fillers that a connect may name: the two, and the one that a blocking connect sleeps in.
-const FILLERS_MAX: u32 = CONNECT_FILLERS + 1;
-
 impl Shard {
     /// The socket that a call is about.
     fn slot_of(&self, call: &Call<'_>) -> Result<u32, Errno> {
@@ -56,7 +53,7 @@ impl Shard {
             }
         };
         let info = self.table.get(slot).map(|s| s.info()).unwrap_or_default();
-        Ok(Answer { body: info.to_bytes().to_vec(), fd: Some(program), made: Some(slot) })
+        Ok(Answer { body: info.to_bytes().to_vec(), fd: Some(program), made: Some(slot), ..Answer::default() })
     }
 
     /// Takes a socket away for which there is nobody.
@@ -80,7 +77,7 @@ impl Shard {
         self.table.unbury(call.handle);
         let Some(socket) = self.table.get_mut(slot) else { return Err(Errno::EBADF) };
         socket.flow = Flow::Stream(Stream::new(Phase::Fresh));
-        Ok(Answer { body: socket.info().to_bytes().to_vec(), fd: Some(program), made: Some(slot) })
+        Ok(Answer { body: socket.info().to_bytes().to_vec(), fd: Some(program), made: Some(slot), ..Answer::default() })
     }
 
     pub(super) fn bind_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
@@ -103,7 +100,7 @@ impl Shard {
         self.stack.bind(id, addr, privileged).map(|()| Answer::default())
     }
 
-    pub(super) fn connect_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
+    pub(super) fn connect_call(&mut self, call: &Call<'_>, wait: bool) -> Result<Answer, Errno> {
         let slot = self.slot_of(call)?;
         let mut r = Reader::new(call.body);
         let addr = r.addr()?;
@@ -113,10 +110,15 @@ impl Shard {
         let id = socket.id;
         match &mut socket.flow {
             Flow::Stream(_) => {
-                if fillers > FILLERS_MAX {
+                if fillers > CONNECT_FILLERS {
                     return Err(Errno::EPROTO);
                 }
-                self.connect_stream(slot, peer, fillers, call.now)?;
+                let result = self.connect_stream(slot, peer, fillers, call.now);
+                if wait && result == Err(Errno::EINPROGRESS) {
+                    self.answer_when_connected(slot, call.rcvid);
+                    return Ok(Answer { later: true, ..Answer::default() });
+                }
+                result?;
             }
             Flow::Datagram(datagram) => {
                 self.stack.connect(call.now, id, peer)?;

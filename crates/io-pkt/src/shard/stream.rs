@@ -4,11 +4,13 @@
 //! we have shut our own end down for writing (the peer's FIN), HUP may mean either; then nothing is
 //! left to move, so the pair is closed and the socket buried: it still answers questions.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 
 use errno::Errno;
+use msg::Rcvid;
 use rustix::net::Shutdown as PairShutdown;
+use sockets::call::ReplyHeader;
 use stack::{Events, Instant, Shutdown, SockOpt, SocketId};
 
 use super::table::{Flow, Phase, Stream, ready};
@@ -203,8 +205,10 @@ impl Shard {
         match stream.phase {
             Phase::Connecting if events.contains(Events::CONNECTED) => {
                 stream.phase = Phase::Connected;
+                let waiter = stream.waiter.take();
                 socket.set(ready::READABLE, true); // the fillers
                 self.pump(slot, now);
+                self.answer_waiter(waiter, Ok(()));
             }
             Phase::Connected => {
                 if events.contains(Events::WRITABLE) && socket.is(ready::READABLE) {
@@ -224,14 +228,22 @@ impl Shard {
     fn failed(&mut self, slot: u32, now: Instant) {
         let Some(socket) = self.table.get_mut(slot) else { return };
         let (id, hangup) = (socket.id, socket.is(ready::HANGUP));
-        socket.error = self.stack.take_error(id).or(socket.error);
+        let error = self.stack.take_error(id).or(socket.error);
+        socket.error = error;
         let Some(stream) = socket.stream() else { return };
         match stream.phase {
             _ if hangup => self.discard(slot, now),
             Phase::Connecting => {
                 // The unread fillers make it POLLERR | POLLHUP.
                 stream.connect_failed = true;
+                let waiter = stream.waiter.take();
                 self.bury(slot, now);
+                // connect(2) tells the error, so that SO_ERROR has none left.
+                if self.answer_waiter(waiter, Err(error.unwrap_or(Errno::ECONNABORTED)))
+                    && let Some(socket) = self.table.get_mut(slot)
+                {
+                    socket.error = None;
+                }
             }
             Phase::Connected => {
                 // Not through `tell_end`: the program must not take a reset for an end in good order.
@@ -273,11 +285,12 @@ impl Shard {
 
     /// The last descriptor is gone: the socket too. A connection ends by itself in the engine.
     pub(crate) fn discard(&mut self, slot: u32, now: Instant) {
-        if let Some(socket) = self.table.remove(slot)
-            && socket.closed.is_none()
-        {
+        let Some(mut socket) = self.table.remove(slot) else { return };
+        if socket.closed.is_none() {
             self.stack.close(now, socket.id);
         }
+        let waiter = socket.stream().and_then(|s| s.waiter.take());
+        self.answer_waiter(waiter, Err(Errno::ECONNABORTED));
     }
 
     /// The instance ends: peers are told at once.
@@ -333,6 +346,25 @@ impl Shard {
             _ => {}
         }
         result
+    }
+
+    /// Keeps a connect(2) waiting for the result of its handshake.
+    pub(crate) fn answer_when_connected(&mut self, slot: u32, rcvid: Rcvid) {
+        if let Some(stream) = self.table.get_mut(slot).and_then(|s| s.stream()) {
+            stream.waiter = Some(rcvid);
+        }
+    }
+
+    /// Ends the waiting. False when nobody waits, or does no more: a signal came, or the process died.
+    fn answer_waiter(&mut self, waiter: Option<Rcvid>, result: Result<(), Errno>) -> bool {
+        let Some(rcvid) = waiter else { return false };
+        match result {
+            Ok(()) => {
+                let done = ReplyHeader { errno: 0, len: 0 }.to_bytes();
+                self.control.reply(rcvid, &[IoSlice::new(&done)], &[]).is_ok()
+            }
+            Err(error) => self.control.error(rcvid, error).is_ok(),
+        }
     }
 
     /// shutdown(2) of a stream socket.

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use errno::Errno;
-use msg::Credentials;
+use msg::{Credentials, Rcvid};
 use sockets::call::{SocketInfo, SocketState};
 use stack::{Domain, SocketId, SocketKind};
 
@@ -62,6 +62,8 @@ pub struct Stream {
     pub rx_discard: bool,
     /// A connect failed: `Reopen` gives a fresh pair.
     pub connect_failed: bool,
+    /// The call that waits for the handshake's result.
+    pub waiter: Option<Rcvid>,
     pub listener: Option<Box<Listener>>,
 }
 
@@ -75,6 +77,7 @@ impl Stream {
             rx_ended: false,
             rx_discard: false,
             connect_failed: false,
+            waiter: None,
             listener: None,
         }
     }

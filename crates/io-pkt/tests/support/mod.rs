@@ -159,12 +159,21 @@ impl Client {
 
     /// Begins to connect as the library does: two fillers first.
     pub fn begin_connect(&mut self, s: &Sock, addr: SocketAddr) -> Result<(), Errno> {
+        self.connect_by(Op::Connect, s, addr)
+    }
+
+    /// Connects in one call, as the library does for a blocking socket.
+    pub fn connect_and_wait(&mut self, s: &Sock, addr: SocketAddr) -> Result<(), Errno> {
+        self.connect_by(Op::ConnectAndWait, s, addr)
+    }
+
+    fn connect_by(&mut self, op: Op, s: &Sock, addr: SocketAddr) -> Result<(), Errno> {
         for _ in 0..CONNECT_FILLERS {
             rustix::io::write(&s.fd, &[0]).expect("a filler");
         }
         let mut body = WireAddr::from(addr).to_bytes().to_vec();
         body.extend_from_slice(&CONNECT_FILLERS.to_ne_bytes());
-        self.call(Op::Connect, s.info.handle, &body, &[]).map(drop)
+        self.call(op, s.info.handle, &body, &[]).map(drop)
     }
 
     /// Connects and waits. The error is that of SO_ERROR.

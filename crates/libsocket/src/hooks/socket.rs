@@ -16,8 +16,8 @@ pub fn open(domain: c_int, kind: c_int, protocol: c_int) -> Result<usize, Errno>
     let base = kind & !TYPE_FLAGS;
     let mut room = [0u8; SocketInfo::LEN];
     let body = stream::option_args(domain, base, protocol);
-    let request =
-        Request { op: Op::Socket, handle: 0, body: &[&body], fds: &[], cloexec: kind & libc::SOCK_CLOEXEC != 0 };
+    let parts: &[&[u8]] = &[&body];
+    let request = Request { cloexec: kind & libc::SOCK_CLOEXEC != 0, ..Request::new(Op::Socket, 0, parts) };
     let reply = control::call(&request, &mut room)?;
     if reply.fd < 0 {
         return Err(Errno::EPROTO);

@@ -2,6 +2,7 @@
  * Each failed statement prints its line and ends the program. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
@@ -249,6 +250,21 @@ static void interfaces(void)
 	close(fd);
 }
 
+static void *connecting(void *fd)
+{
+	return (void *)(long)slow_connect(*(int *)fd);
+}
+
+static int open_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
 static void *cancelled(void *fd)
 {
 	char c;
@@ -273,6 +289,17 @@ static void threads(void)
 	CHECK(pthread_cancel(t) == 0 && pthread_join(t, &result) == 0 && result == PTHREAD_CANCELED);
 	close(q[0]);
 	close(q[1]);
+	/* A thread that waits for a handshake leaves nothing behind, and others go on meanwhile. */
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK(pthread_create(&t, NULL, connecting, &fd) == 0);
+	usleep(50000);
+	int before = open_descriptors();
+	pair(q);
+	CHECK(pthread_cancel(t) == 0 && pthread_join(t, &result) == 0 && result == PTHREAD_CANCELED);
+	close(q[0]);
+	close(q[1]);
+	CHECK(open_descriptors() <= before);
+	close(fd);
 }
 
 int main(int argc, char **argv)
