@@ -5,6 +5,7 @@
 
 use core::ffi::c_int;
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use sockets::WireAddr;
 use sockets::call::{AcceptMessage, CONNECT_FILLERS, Op, SocketInfo, SocketState};
@@ -13,7 +14,7 @@ use crate::control::{self, Request};
 use crate::real::{self, Errno, check, sys};
 use crate::stream::{End, end};
 use crate::table::{self, Socket, flag};
-use crate::{address, identify, native};
+use crate::{address, identify, native, stock};
 
 /// What SO_SNDBUF of a connected pair's end becomes, in bytes.
 const SEND_BUFFER: c_int = 512 * 1024;
@@ -68,8 +69,11 @@ fn queued(s: &Socket) -> Result<c_int, Errno> {
 fn connected(s: &Socket) {
     table::set_state(s, SocketState::Connected);
     // SO_SNDBUFFORCE passes net.core.wmem_max, for those who may (socket(7)).
-    if real::set_native_option(s.fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_BUFFER).is_err() {
-        let _ = real::set_native_option(s.fd, libc::SOL_SOCKET, libc::SO_SNDBUF, SEND_BUFFER);
+    static MAY_FORCE: AtomicBool = AtomicBool::new(true);
+    let set = |name| real::set_native_option(s.fd, libc::SOL_SOCKET, name, SEND_BUFFER).is_ok();
+    if !MAY_FORCE.load(Ordering::Relaxed) || !set(libc::SO_SNDBUFFORCE) {
+        MAY_FORCE.store(false, Ordering::Relaxed);
+        set(libc::SO_SNDBUF);
     }
 }
 
@@ -133,10 +137,17 @@ pub fn connect(s: &Socket, peer: &WireAddr) -> Result<usize, Errno> {
 /// Sleeps in the call to the daemon, natively, so that signals and SA_RESTART are the kernel's.
 fn connect_and_wait(s: &Socket, body: &[&[u8]]) -> Result<usize, Errno> {
     table::set_state(s, SocketState::Connecting);
-    let request = Request { interruptible: true, ..Request::new(Op::ConnectAndWait, s.handle, body) };
-    match control::call(&request, &mut []) {
-        Ok(_) => {
+    let op = if stock::is_wanted() { Op::ConnectAndRestock } else { Op::ConnectAndWait };
+    let mut room = [0; SocketInfo::LEN];
+    match control::call(&Request { interruptible: true, ..Request::new(op, s.handle, body) }, &mut room) {
+        Ok(reply) => {
             connected(s);
+            if reply.fd >= 0 {
+                match SocketInfo::parse(&room[..reply.len]) {
+                    Ok(info) => stock::put(reply.fd, &info),
+                    Err(_) => real::close(reply.fd),
+                }
+            }
             Ok(0)
         }
         Err(Errno::EINTR) => {

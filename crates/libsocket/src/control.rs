@@ -13,7 +13,7 @@ use sockets::call::{IDENTIFY_MAX, Op, ReplyHeader, RequestHeader};
 
 use crate::patience::Patience;
 use crate::real::{self, Errno, check, sys};
-use crate::{native, place, process, table};
+use crate::{native, place, process, stock, table};
 
 /// Connections kept; more calls than this at the same moment open one each.
 const KEPT: usize = 32;
@@ -176,7 +176,7 @@ fn connect() -> Result<c_int, Errno> {
 }
 
 /// Moves a descriptor of ours out of the program's way, near the top of what is allowed.
-fn raise(fd: c_int) -> c_int {
+pub fn raise(fd: c_int) -> c_int {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel writes `limit`; the rest is numbers.
     unsafe {
@@ -192,16 +192,18 @@ fn raise(fd: c_int) -> c_int {
     fd
 }
 
-/// The descriptors of the kept connections, in ascending order, and how many there are.
-pub fn private() -> ([c_int; KEPT], usize) {
-    let mut fds = [0; KEPT];
+/// Most descriptors of the library's own.
+const PRIVATE_MAX: usize = KEPT + stock::PLACES;
+
+/// The descriptors of the kept connections and of the sockets in stock, in ascending order, and how many
+/// there are.
+pub fn private() -> ([c_int; PRIVATE_MAX], usize) {
+    let mut fds = [0; PRIVATE_MAX];
     let mut n = 0;
-    for slot in &SLOTS {
-        let fd = slot.fd.load(Ordering::Relaxed);
-        if fd >= 0 {
-            fds[n] = fd;
-            n += 1;
-        }
+    let kept = SLOTS.iter().map(|s| s.fd.load(Ordering::Relaxed)).filter(|fd| *fd >= 0);
+    for fd in kept.chain(stock::descriptors()) {
+        fds[n] = fd;
+        n += 1;
     }
     fds[..n].sort_unstable();
     (fds, n)
@@ -210,7 +212,7 @@ pub fn private() -> ([c_int; KEPT], usize) {
 /// Gives `fd` up to the program, which is about to put a descriptor of its own there.
 pub fn vacate(fd: c_int) {
     const TRIES: usize = 1000;
-    let Some(slot) = SLOTS.iter().find(|s| s.fd.load(Ordering::Relaxed) == fd) else { return };
+    let Some(slot) = SLOTS.iter().find(|s| s.fd.load(Ordering::Relaxed) == fd) else { return stock::vacate(fd) };
     for _ in 0..TRIES {
         if !slot.busy.swap(true, Ordering::Acquire) {
             drop_connection(slot, fd);
@@ -232,6 +234,7 @@ pub fn forget_inherited() {
         }
         slot.busy.store(false, Ordering::Release);
     }
+    stock::forget_inherited();
 }
 
 /// Space for the control message with [`IDENTIFY_MAX`] descriptors, aligned as `cmsghdr` wants.

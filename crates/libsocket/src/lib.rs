@@ -28,6 +28,7 @@ mod place;
 mod process;
 mod real;
 mod resolve;
+mod stock;
 mod stream;
 mod table;
 

@@ -6,7 +6,7 @@ import errno, os, random, select, socket, struct, sys, threading, time
 
 MAGIC, VERSION = 0x6B706F69, 1
 (SOCKET, BIND, CONNECT, LISTEN, SHUTDOWN, LOCAL, PEER, SETOPT, GETOPT, IOCTL, IDENTIFY, REOPEN,
- IFADDRS, CONFIG, QUEUED, CONNECT_AND_WAIT) = range(1, 17)
+ IFADDRS, CONFIG, QUEUED, CONNECT_AND_WAIT, CONNECT_AND_RESTOCK) = range(1, 18)
 FRESH, CONNECTING, CONNECTED, LISTENING, FAILED = range(5)
 SO_COOKIE = 57
 ADDR, PKTINFO, TTL, TOS, TIMESTAMP, ERROR = 1, 2, 4, 8, 16, 32
@@ -231,7 +231,7 @@ def serve(op, handle, body, fds):
         raise OSError(errno.ENOTSOCK, "handle")
     if op == BIND:
         s.real.bind(unwire(body))
-    elif op in (CONNECT, CONNECT_AND_WAIT):
+    elif op in (CONNECT, CONNECT_AND_WAIT, CONNECT_AND_RESTOCK):
         if s.kind == socket.SOCK_STREAM:
             assert struct.unpack("=I", body[28:])[0] == 2, "fillers"
             over = s.connect(unwire(body[:28]))
@@ -241,6 +241,8 @@ def serve(op, handle, body, fds):
             if s.state == FAILED:
                 err, s.err = s.err, 0
                 raise OSError(err, "")
+            if op == CONNECT_AND_RESTOCK:
+                return serve(SOCKET, 0, struct.pack("=3i", s.domain, s.kind, s.protocol), [])
             return b"", None
         s.real.connect(unwire(body[:28]))
     elif op == LISTEN:

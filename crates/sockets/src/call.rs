@@ -80,6 +80,9 @@ ops! {
     /// As `Connect`, but a handshake that goes on is answered by its result, whenever that is known.
     /// Who closes the channel's connection before gives up the answer, not the handshake.
     ConnectAndWait = 16,
+    /// As `ConnectAndWait`, and a good reply brings, when there is room enough, a fresh stream socket of the
+    /// same domain for the program's next socket(2). Reply: nothing, or [`SocketInfo`] and the descriptor.
+    ConnectAndRestock = 17,
 }
 
 /// The first [`RequestHeader::LEN`] bytes of a request.

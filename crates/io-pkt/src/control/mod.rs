@@ -57,7 +57,10 @@ impl Shard {
         match event {
             Some(Event::Message(received)) => {
                 let Received { rcvid, len, credentials, fds } = received;
-                self.catch_up(now);
+                // A new socket depends on nothing that came before, unless the table is full.
+                if RequestHeader::parse(&message[..len]).is_ok_and(|(header, _)| header.op != Op::Socket) {
+                    self.catch_up(now);
+                }
                 let answer = self.answer(now, rcvid, credentials, &message[..len], fds);
                 if !matches!(answer, Ok(Answer { later: true, .. })) {
                     self.reply(rcvid, answer, now);
@@ -83,7 +86,7 @@ impl Shard {
         let answer = match header.op {
             Op::Socket => self.socket_call(&call),
             Op::Bind => self.bind_call(&call),
-            Op::Connect | Op::ConnectAndWait => self.connect_call(&call, header.op == Op::ConnectAndWait),
+            Op::Connect | Op::ConnectAndWait | Op::ConnectAndRestock => self.connect_call(&call, header.op),
             Op::Listen => self.listen_call(&call),
             Op::Shutdown => self.shutdown_call(&call),
             Op::LocalAddr => self.local_addr_call(&call),
@@ -103,7 +106,7 @@ impl Shard {
         answer
     }
 
-    fn reply(&mut self, rcvid: msg::Rcvid, answer: Result<Answer, Errno>, now: Instant) {
+    pub(crate) fn reply(&mut self, rcvid: Rcvid, answer: Result<Answer, Errno>, now: Instant) {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {

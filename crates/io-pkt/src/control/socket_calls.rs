@@ -4,15 +4,15 @@
 use std::os::fd::AsFd;
 
 use errno::Errno;
+use msg::Credentials;
 use sockets::WireAddr;
-use sockets::call::{CONNECT_FILLERS, Reader, SocketInfo};
+use sockets::call::{CONNECT_FILLERS, Op, Reader, SocketInfo};
 use sockets::datagram::flag;
 use stack::{Domain, Shutdown, SockOpt, SocketKind};
 
 use super::{Answer, Call, options};
 use crate::shard::Shard;
-use crate::shard::pairs;
-use crate::shard::table::{Datagram, Flow, NewSocket, Phase, Stream};
+use crate::shard::table::{Datagram, Flow, NewSocket, Phase, Stream, Waiter};
 
 impl Shard {
     /// The socket that a call is about.
@@ -32,23 +32,41 @@ impl Shard {
         if engine == SocketKind::Raw && !self.is_privileged(&call.client) {
             return Err(Errno::EPERM);
         }
+        let make = |shard: &mut Shard| shard.make_socket(call.now, domain, engine, kind as u16, protocol, call.client);
+        make(self).or_else(|_| {
+            // What was closed just before may have made room.
+            self.catch_up(call.now);
+            make(self)
+        })
+    }
+
+    /// A fresh stream socket beside the one that has connected, unless the table is nearly full.
+    pub(crate) fn restock(&mut self, now: stack::Instant, domain: Domain, owner: Credentials) -> Option<Answer> {
+        let most = self.stack.config().sockets_max;
+        let plenty = self.table.len() < most - most / 8;
+        let (kind, protocol) = (libc::SOCK_STREAM as u16, libc::IPPROTO_TCP as u8);
+        plenty.then(|| self.make_socket(now, domain, SocketKind::Tcp, kind, protocol, owner).ok())?
+    }
+
+    fn make_socket(
+        &mut self,
+        now: stack::Instant,
+        domain: Domain,
+        engine: SocketKind,
+        kind: u16,
+        protocol: u8,
+        owner: Credentials,
+    ) -> Result<Answer, Errno> {
         let id = self.stack.socket(domain, engine, protocol)?;
         let flow = match engine {
             SocketKind::Tcp => Flow::Stream(Stream::new(Phase::Fresh)),
             _ => Flow::Datagram(Datagram::default()),
         };
-        let slot = self.table.insert(NewSocket {
-            id,
-            domain,
-            kind: kind as u16,
-            protocol: u16::from(protocol),
-            owner: call.client,
-            flow,
-        });
+        let slot = self.table.insert(NewSocket { id, domain, kind, protocol: u16::from(protocol), owner, flow });
         let program = match self.give_pair(slot) {
             Ok(program) => program,
             Err(error) => {
-                self.discard_made(slot, call.now);
+                self.discard_made(slot, now);
                 return Err(error);
             }
         };
@@ -100,7 +118,7 @@ impl Shard {
         self.stack.bind(id, addr, privileged).map(|()| Answer::default())
     }
 
-    pub(super) fn connect_call(&mut self, call: &Call<'_>, wait: bool) -> Result<Answer, Errno> {
+    pub(super) fn connect_call(&mut self, call: &Call<'_>, op: Op) -> Result<Answer, Errno> {
         let slot = self.slot_of(call)?;
         let mut r = Reader::new(call.body);
         let addr = r.addr()?;
@@ -114,8 +132,9 @@ impl Shard {
                     return Err(Errno::EPROTO);
                 }
                 let result = self.connect_stream(slot, peer, fillers, call.now);
-                if wait && result == Err(Errno::EINPROGRESS) {
-                    self.answer_when_connected(slot, call.rcvid);
+                if op != Op::Connect && result == Err(Errno::EINPROGRESS) {
+                    let waiter = Waiter { rcvid: call.rcvid, restock: op == Op::ConnectAndRestock };
+                    self.answer_when_connected(slot, waiter);
                     return Ok(Answer { later: true, ..Answer::default() });
                 }
                 result?;
@@ -227,7 +246,7 @@ impl Shard {
                 SockOpt::Timestamp(on) => wants(datagram, flag::TIMESTAMP, on),
                 SockOpt::RcvBuf(bytes) => {
                     if let Some(pair) = &socket.pair {
-                        pairs::send_buffer(pair.as_fd(), bytes as usize);
+                        self.pairs.send_buffer(pair.as_fd(), bytes as usize);
                     }
                 }
                 _ => {}

@@ -8,7 +8,7 @@ use sockets::WireAddr;
 use sockets::call::AcceptMessage;
 use stack::Instant;
 
-use super::pairs::{self, Pair, Purpose};
+use super::pairs::{Pair, Purpose};
 use super::table::{Flow, NewSocket, Phase, Stream, ready};
 use super::{Shard, watch, watch_room};
 use crate::sys;
@@ -52,7 +52,7 @@ impl Shard {
         // listen(2): a negative backlog means the most, as in Linux's unsigned comparison.
         let backlog = usize::try_from(backlog).unwrap_or(somaxconn).min(somaxconn);
         self.stack.listen(id, backlog)?;
-        pairs::send_buffer(pair, (backlog + 1) * MESSAGE_COST * ROOM_FACTOR);
+        self.pairs.send_buffer(pair, (backlog + 1) * MESSAGE_COST * ROOM_FACTOR);
         match &mut stream.listener {
             Some(listener) => listener.backlog = backlog,
             None => stream.listener = Some(Box::new(Listener { backlog, cost: MESSAGE_COST, held: None })),
@@ -118,7 +118,7 @@ impl Shard {
         let (listener, domain, kind, protocol, owner) =
             (socket.id, socket.domain, socket.kind, socket.protocol, socket.owner);
         // The pair comes first: a connection once taken cannot be given back.
-        let pair = match self.spare.take().map_or_else(|| pairs::make(Purpose::ConnectedStream), Ok) {
+        let pair = match self.spare.take().map_or_else(|| self.pairs.make(Purpose::ConnectedStream), Ok) {
             Ok(pair) => pair,
             Err(_) => {
                 self.counters.descriptors_exhausted += 1;

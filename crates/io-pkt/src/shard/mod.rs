@@ -115,6 +115,7 @@ pub struct Shard {
     asked: bool,
     /// Where control messages are received.
     pub(crate) message: Vec<u8>,
+    pub(crate) pairs: pairs::Pairs,
     /// Made for a connection that was not there.
     spare: Option<Pair>,
     /// Listeners that no event will wake.
@@ -168,6 +169,7 @@ impl Shard {
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             asked: true,
             message: vec![0; sockets::call::MESSAGE_MAX],
+            pairs: pairs::Pairs::default(),
             spare: None,
             retries: Vec::new(),
             retry_at: Instant::FAR,
@@ -209,7 +211,7 @@ impl Shard {
             None => return Err(errno::Errno::EBADF),
         };
         let Pair { ours, program, cookie } =
-            pairs::make(purpose).map_err(errno).inspect_err(|_| self.counters.descriptors_exhausted += 1)?;
+            self.pairs.make(purpose).map_err(errno).inspect_err(|_| self.counters.descriptors_exhausted += 1)?;
         watch(&self.epoll, &ours, self.table.token(slot)).map_err(errno)?;
         self.table.attach(slot, ours, cookie);
         if let Some(socket) = self.table.get_mut(slot) {

@@ -1,5 +1,6 @@
 //! Pairs: the descriptors that programs get (docs: the design's §4, "Stream sockets").
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -41,35 +42,54 @@ impl Purpose {
     }
 }
 
-/// Errors: EMFILE, ENFILE, ENOMEM.
-pub fn make(purpose: Purpose) -> io::Result<Pair> {
-    let kind = if purpose == Purpose::Datagram { SocketType::SEQPACKET } else { SocketType::STREAM };
-    // The program's end blocks until the program says otherwise: O_NONBLOCK is of the open file, so
-    // only the daemon's end may have it from the start.
-    let (ours, program) = rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-    rustix::io::ioctl_fionbio(&ours, true)?;
-    match purpose {
-        Purpose::FreshStream => {
-            send_buffer(&ours, STREAM_BUFFER);
-            sockopt::set_socket_send_buffer_size(&program, 0)?;
-        }
-        Purpose::ConnectedStream => {
-            send_buffer(&ours, STREAM_BUFFER);
-            send_buffer(&program, STREAM_BUFFER);
-        }
-        Purpose::Datagram => {
-            send_buffer(&ours, DATAGRAM_BUFFER);
-            sockopt::set_socket_passcred(&ours, true)?;
-        }
-    }
-    let cookie = sockopt::socket_cookie(&program)?;
-    Ok(Pair { ours, program, cookie })
+/// Makes pairs and sizes them.
+#[derive(Debug)]
+pub struct Pairs {
+    /// SO_SNDBUFFORCE has not been refused yet (socket(7): CAP_NET_ADMIN).
+    may_force: Cell<bool>,
 }
 
-/// SO_SNDBUF, past net.core.wmem_max where we may.
-pub fn send_buffer(fd: impl AsFd, bytes: usize) {
-    let fd = fd.as_fd();
-    if sockopt::set_socket_send_buffer_size_force(fd, bytes).is_err() {
+impl Default for Pairs {
+    fn default() -> Pairs {
+        Pairs { may_force: Cell::new(true) }
+    }
+}
+
+impl Pairs {
+    /// Errors: EMFILE, ENFILE, ENOMEM.
+    pub fn make(&self, purpose: Purpose) -> io::Result<Pair> {
+        let kind = if purpose == Purpose::Datagram { SocketType::SEQPACKET } else { SocketType::STREAM };
+        // The program's end blocks until the program says otherwise: O_NONBLOCK is of the open file, so
+        // only the daemon's end may have it from the start.
+        let (ours, program) = rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+        rustix::io::ioctl_fionbio(&ours, true)?;
+        match purpose {
+            Purpose::FreshStream => {
+                self.send_buffer(&ours, STREAM_BUFFER);
+                sockopt::set_socket_send_buffer_size(&program, 0)?;
+            }
+            Purpose::ConnectedStream => {
+                self.send_buffer(&ours, STREAM_BUFFER);
+                self.send_buffer(&program, STREAM_BUFFER);
+            }
+            Purpose::Datagram => {
+                self.send_buffer(&ours, DATAGRAM_BUFFER);
+                sockopt::set_socket_passcred(&ours, true)?;
+            }
+        }
+        let cookie = sockopt::socket_cookie(&program)?;
+        Ok(Pair { ours, program, cookie })
+    }
+
+    /// SO_SNDBUF, past net.core.wmem_max where we may.
+    pub fn send_buffer(&self, fd: impl AsFd, bytes: usize) {
+        let fd = fd.as_fd();
+        if self.may_force.get() {
+            match sockopt::set_socket_send_buffer_size_force(fd, bytes) {
+                Ok(()) => return,
+                Err(_) => self.may_force.set(false),
+            }
+        }
         let _ = sockopt::set_socket_send_buffer_size(fd, bytes);
     }
 }
@@ -87,7 +107,7 @@ mod tests {
 
     #[test]
     fn two_fillers_take_pollout_from_a_fresh_stream_and_reading_them_gives_it_back() {
-        let pair = make(Purpose::FreshStream).expect("a pair");
+        let pair = Pairs::default().make(Purpose::FreshStream).expect("a pair");
         assert!(writable(&pair.program));
         for _ in 0..sockets::call::CONNECT_FILLERS {
             rustix::io::write(&pair.program, &[0]).expect("a filler");
@@ -100,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_empty_datagram_is_told_from_end_of_file() {
-        let pair = make(Purpose::Datagram).expect("a pair");
+        let pair = Pairs::default().make(Purpose::Datagram).expect("a pair");
         let mut burst = crate::sys::DatagramBurst::default();
         rustix::net::send(&pair.program, &[], rustix::net::SendFlags::empty()).expect("an empty message");
         drop(pair.program);

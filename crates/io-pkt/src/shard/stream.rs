@@ -4,16 +4,14 @@
 //! we have shut our own end down for writing (the peer's FIN), HUP may mean either; then nothing is
 //! left to move, so the pair is closed and the socket buried: it still answers questions.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use errno::Errno;
-use msg::Rcvid;
 use rustix::net::Shutdown as PairShutdown;
-use sockets::call::ReplyHeader;
 use stack::{Events, Instant, Shutdown, SockOpt, SocketId};
 
-use super::table::{Flow, Phase, Stream, ready};
+use super::table::{Flow, Phase, Stream, Waiter, ready};
 use super::{Shard, watch_room};
 use crate::sys;
 
@@ -207,8 +205,12 @@ impl Shard {
                 stream.phase = Phase::Connected;
                 let waiter = stream.waiter.take();
                 socket.set(ready::READABLE, true); // the fillers
+                let (domain, owner) = (socket.domain, socket.owner);
                 self.pump(slot, now);
-                self.answer_waiter(waiter, Ok(()));
+                if let Some(Waiter { rcvid, restock }) = waiter {
+                    let next = if restock { self.restock(now, domain, owner) } else { None };
+                    self.reply(rcvid, Ok(next.unwrap_or_default()), now);
+                }
             }
             Phase::Connected => {
                 if events.contains(Events::WRITABLE) && socket.is(ready::READABLE) {
@@ -239,7 +241,7 @@ impl Shard {
                 let waiter = stream.waiter.take();
                 self.bury(slot, now);
                 // connect(2) tells the error, so that SO_ERROR has none left.
-                if self.answer_waiter(waiter, Err(error.unwrap_or(Errno::ECONNABORTED)))
+                if self.refuse(waiter, error.unwrap_or(Errno::ECONNABORTED))
                     && let Some(socket) = self.table.get_mut(slot)
                 {
                     socket.error = None;
@@ -290,7 +292,7 @@ impl Shard {
             self.stack.close(now, socket.id);
         }
         let waiter = socket.stream().and_then(|s| s.waiter.take());
-        self.answer_waiter(waiter, Err(Errno::ECONNABORTED));
+        self.refuse(waiter, Errno::ECONNABORTED);
     }
 
     /// The instance ends: peers are told at once.
@@ -349,22 +351,16 @@ impl Shard {
     }
 
     /// Keeps a connect(2) waiting for the result of its handshake.
-    pub(crate) fn answer_when_connected(&mut self, slot: u32, rcvid: Rcvid) {
+    pub(crate) fn answer_when_connected(&mut self, slot: u32, waiter: Waiter) {
         if let Some(stream) = self.table.get_mut(slot).and_then(|s| s.stream()) {
-            stream.waiter = Some(rcvid);
+            stream.waiter = Some(waiter);
         }
     }
 
-    /// Ends the waiting. False when nobody waits, or does no more: a signal came, or the process died.
-    fn answer_waiter(&mut self, waiter: Option<Rcvid>, result: Result<(), Errno>) -> bool {
-        let Some(rcvid) = waiter else { return false };
-        match result {
-            Ok(()) => {
-                let done = ReplyHeader { errno: 0, len: 0 }.to_bytes();
-                self.control.reply(rcvid, &[IoSlice::new(&done)], &[]).is_ok()
-            }
-            Err(error) => self.control.error(rcvid, error).is_ok(),
-        }
+    /// Tells who waits that there is no connection. False when nobody waits, or does no more: a signal came,
+    /// or the process died.
+    fn refuse(&mut self, waiter: Option<Waiter>, error: Errno) -> bool {
+        waiter.is_some_and(|w| self.control.error(w.rcvid, error).is_ok())
     }
 
     /// shutdown(2) of a stream socket.

@@ -63,8 +63,16 @@ pub struct Stream {
     /// A connect failed: `Reopen` gives a fresh pair.
     pub connect_failed: bool,
     /// The call that waits for the handshake's result.
-    pub waiter: Option<Rcvid>,
+    pub waiter: Option<Waiter>,
     pub listener: Option<Box<Listener>>,
+}
+
+/// Who sleeps in connect(2).
+#[derive(Clone, Copy, Debug)]
+pub struct Waiter {
+    pub rcvid: Rcvid,
+    /// Wants the next socket along with the answer.
+    pub restock: bool,
 }
 
 impl Stream {

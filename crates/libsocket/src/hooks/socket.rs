@@ -7,13 +7,22 @@ use sockets::call::{Op, SocketInfo, SocketState};
 
 use crate::control::{self, Request};
 use crate::real::{self, Errno, answer, raw};
-use crate::{address, connection, datagram, hook, native, stream, table};
+use crate::{address, connection, datagram, hook, native, stock, stream, table};
 
 const TYPE_FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
 
 /// socket(2) of the instance's families.
 pub fn open(domain: c_int, kind: c_int, protocol: c_int) -> Result<usize, Errno> {
     let base = kind & !TYPE_FLAGS;
+    if base == libc::SOCK_STREAM
+        && matches!(protocol, 0 | libc::IPPROTO_TCP)
+        && let Some(fd) = stock::take(domain, kind & libc::SOCK_CLOEXEC != 0)
+    {
+        if kind & libc::SOCK_NONBLOCK != 0 {
+            real::set_nonblocking(fd);
+        }
+        return Ok(fd as usize);
+    }
     let mut room = [0u8; SocketInfo::LEN];
     let body = stream::option_args(domain, base, protocol);
     let parts: &[&[u8]] = &[&body];

@@ -19,6 +19,8 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -191,7 +193,7 @@ static void descriptors(void)
 	CHECK(close_range(31, 40000, 0) == 0);
 	FAILS(fcntl(31, F_GETFD), EBADF);
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-	CHECK(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC && fcntl(fd, F_GETFL) & O_NONBLOCK);
+	CHECK(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC && (fcntl(fd, F_GETFL) & O_NONBLOCK));
 	closefrom(3);
 	FAILS(fcntl(fd, F_GETFD), EBADF);
 	CHECK((fd = socket(AF_INET, SOCK_STREAM, 0)) == 3);
@@ -290,21 +292,75 @@ static void threads(void)
 	close(q[0]);
 	close(q[1]);
 	/* A thread that waits for a handshake leaves nothing behind, and others go on meanwhile. */
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	CHECK(pthread_create(&t, NULL, connecting, &fd) == 0);
-	usleep(50000);
-	int before = open_descriptors();
-	pair(q);
-	CHECK(pthread_cancel(t) == 0 && pthread_join(t, &result) == 0 && result == PTHREAD_CANCELED);
-	close(q[0]);
-	close(q[1]);
-	CHECK(open_descriptors() <= before);
+	for (int round = 0, before = 0; round < 4; round++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		CHECK(pthread_create(&t, NULL, connecting, &fd) == 0);
+		usleep(50000);
+		pair(q);
+		CHECK(pthread_cancel(t) == 0 && pthread_join(t, &result) == 0 && result == PTHREAD_CANCELED);
+		close(q[0]);
+		close(q[1]);
+		close(fd);
+		if (round == 1)
+			before = open_descriptors();
+		CHECK(round < 2 || open_descriptors() <= before);
+	}
+}
+
+/* Who connects again and again gets sockets in advance; what the program sees of them is what socket(2) says. */
+static void many_connects(void)
+{
+	int p[2], lowest = dup(0);
+	close(lowest);
+	for (int i = 0; i < 10; i++) {
+		pair(p);
+		CHECK(p[0] >= lowest && p[0] < lowest + 3);
+		close(p[0]);
+		close(p[1]);
+	}
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), other = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK(fd == lowest && other == lowest + 1);
+	CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC && (fcntl(fd, F_GETFL) & O_NONBLOCK));
+	CHECK(fcntl(other, F_GETFD) == 0 && !(fcntl(other, F_GETFL) & O_NONBLOCK));
 	close(fd);
+	close(other);
+
+	/* A child has a stock of its own. */
+	pair(p);
+	pid_t child = fork();
+	if (child == 0) {
+		for (int i = 0; i < 8; i++)
+			pair(p);
+		_exit(0);
+	}
+	int status;
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+
+	/* Closed behind the library's back, and the numbers given to others. */
+	for (int n = 900; n < 1024; n++) {
+		FILE *f = fdopen(n, "r");
+		if (f)
+			fclose(f);
+		fcntl(0, F_DUPFD, n);
+	}
+	pair(p);
+	pair(p);
+	/* And before its eyes. */
+	pair(p);
+	for (int n = 900; n < 1024; n++)
+		CHECK(dup2(0, n) == n);
+	pair(p);
+	CHECK(close_range(900, 1023, 0) == 0);
+	pair(p);
 }
 
 int main(int argc, char **argv)
 {
 	(void)argc, (void)argv;
+	struct rlimit limit;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = 1024;
+	setrlimit(RLIMIT_NOFILE, &limit);
 	errno = 77;
 	int p[2];
 	pair(p);
@@ -318,5 +374,6 @@ int main(int argc, char **argv)
 	signals();
 	if (!getenv("NO_CANCEL"))
 		threads();
+	many_connects();
 	return 0;
 }
