@@ -1,5 +1,5 @@
 //! A link written in Rust: the traits, and the C entries that call them. No panic leaves an entry:
-//! it is caught and logged, the link reports down and answers EIO from then on.
+//! it is caught and logged, the link reports down and answers ENODEV from then on.
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
@@ -124,7 +124,7 @@ impl<L: Link> Context<L> {
     /// Runs one entry: a count or 0, or -errno.
     fn enter(&self, entry: &str, work: impl FnOnce() -> Result<usize, Errno>) -> c_int {
         if self.broken.load(Ordering::Relaxed) {
-            return -Errno::EIO.0;
+            return -Errno::ENODEV.0;
         }
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(n)) => n as c_int,
@@ -134,7 +134,7 @@ impl<L: Link> Context<L> {
                 let why = panic_text(&*panic);
                 self.host.log(Level::Error, format_args!("the driver panicked in {entry}: {why}"));
                 self.state.set(false, None);
-                -Errno::EIO.0
+                -Errno::ENODEV.0
             }
         }
     }

@@ -157,7 +157,7 @@ fn in_a_link_a_panic_takes_the_link_down_for_good() {
         let mut stats = LinkStats::default();
         let mut all = || (rx(), unsafe { ops.stats.unwrap()(ctx, &mut stats) });
         all();
-        assert_eq!(all(), (-Errno::EIO.0, -Errno::EIO.0));
+        assert_eq!(all(), (-Errno::ENODEV.0, -Errno::ENODEV.0), "the host need not ask again");
         assert_eq!(state.lock().unwrap().up, [true, false]);
         assert!(state.lock().unwrap().logged[0].starts_with("the driver panicked in "));
         unsafe { ops.detach.unwrap()(ctx) };

@@ -203,7 +203,11 @@ struct iopkt_link_stats {
 /* What the host calls. A queue's fd, rx and tx come from one thread at a time;
  * different queues may be served by different threads at once. All others come
  * from one thread at a time, which may run beside those of the queues. Optional
- * entries may be NULL. */
+ * entries may be NULL.
+ *
+ * Errors (-errno) of rx: the host counts them and asks again after a pause that
+ * grows from 100 ms to 5 s while they last. -ENODEV of rx or tx: the device is
+ * gone; the link is down, and the host calls neither again. */
 struct iopkt_link_ops {
     uint32_t size;
     uint32_t reserved;

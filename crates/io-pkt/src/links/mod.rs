@@ -1,6 +1,7 @@
 //! Links between the module loader and the engine: bursts in, batches out, the engine's wishes to
 //! the drivers, the drivers' states to the engine.
 
+mod penalty;
 mod port;
 mod suggested;
 
@@ -17,11 +18,9 @@ use crate::capture::{CAPTURES_MAX, Capture};
 use crate::modules::{self, LinkDevice, Modules};
 use crate::protocols::{self, Protocols};
 
+use penalty::Penalty;
 pub use port::PortCounters;
-use port::{Port, RX_BURST, Waiting, borrow};
-
-/// How long a link whose driver answers errors is left alone, in microseconds.
-const PENALTY_US: u64 = 100_000;
+use port::{Port, Presence, RX_BURST, Waiting, borrow};
 
 /// What a link that was attached suggests beyond itself.
 #[derive(Debug, Default)]
@@ -137,7 +136,8 @@ impl Links {
             tx_fd,
             readable: true,
             wants_room: false,
-            penalty_until: Instant::ZERO,
+            penalty: Penalty::default(),
+            presence: Presence::There,
             flags: abi::LinkFlags::default(),
         });
         if self.by_id.len() <= id.0 as usize {
@@ -251,15 +251,18 @@ impl Links {
         self.retry_at = Instant::FAR;
         for place in 0..self.ports.len() {
             let Some(port) = &mut self.ports[place] else { continue };
+            if port.presence != Presence::There {
+                port.tell_loss(now, stack);
+                continue;
+            }
             if let Some(status) = port.device.take_state_change() {
                 stack.net.set_link_state(now, port.id, status.up, status.media);
             }
-            if now < port.penalty_until {
-                self.retry_at = self.retry_at.min(port.penalty_until);
+            if let Some(until) = port.penalty.lasts(now) {
+                self.retry_at = self.retry_at.min(until);
                 continue;
             }
-            if port.penalty_until != Instant::ZERO {
-                port.penalty_until = Instant::ZERO;
+            if port.penalty.take_end(now) {
                 port.watch_rx(&self.epoll, place, true);
                 port.readable = true;
             }
@@ -268,14 +271,20 @@ impl Links {
             }
             match port.receive(now, stack, sink, &mut self.protocols) {
                 Ok(drained) => {
+                    port.penalty.success();
                     port.readable = !drained;
                     self.pending |= !drained || port.fd.is_none();
+                }
+                Err(Errno::ENODEV) => {
+                    port.counters.rx_errors += 1;
+                    port.lose(&self.epoll);
+                    port.tell_loss(now, stack);
+                    continue;
                 }
                 Err(error) => {
                     port.counters.rx_errors += 1;
                     port.readable = false;
-                    port.penalty_until = now + stack::Duration::from_micros(PENALTY_US);
-                    self.retry_at = self.retry_at.min(port.penalty_until);
+                    self.retry_at = self.retry_at.min(port.penalty.error(now));
                     port.watch_rx(&self.epoll, place, false);
                     tracing::debug!("{}: receiving: {error}", port.device.name());
                 }
@@ -319,6 +328,12 @@ impl Links {
         }
         for place in 0..self.ports.len() {
             let Some(port) = &mut self.ports[place] else { continue };
+            if port.presence == Presence::Lost {
+                port.lose(&self.epoll);
+                self.pending = true;
+            }
+            // What a driver finds out while it sends, no descriptor announces.
+            self.pending |= port.presence == Presence::There && port.device.has_state_change();
             if !port.backlog.is_empty() && !port.wants_room {
                 port.watch_room(&self.epoll, place as u64, true);
             }

@@ -9,6 +9,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use stack::{Instant, LinkId, RxCsum, RxFrame, Sink, Stack, TxBatch, TxFrame};
 
 use super::TOKEN;
+use super::penalty::Penalty;
 use crate::capture::Capture;
 use crate::modules::{self, FramePool, LinkDevice, LinkQueue, Packet};
 use crate::protocols::Protocols;
@@ -36,6 +37,16 @@ pub(super) struct Waiting {
     pub(super) offload: abi::Offload,
 }
 
+/// What ENODEV from a driver makes of its link: down for good, and its driver is not called for frames
+/// any more. `ifconfig X destroy` takes it away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    There,
+    /// The engine does not know yet.
+    Lost,
+    Gone,
+}
+
 pub(super) struct Port {
     pub(super) id: LinkId,
     // The queue goes before the device: it is the one that answers ENODEV meanwhile.
@@ -50,8 +61,8 @@ pub(super) struct Port {
     pub(super) readable: bool,
     /// Waits for the driver to poll writable.
     pub(super) wants_room: bool,
-    /// Not called before this, after an error.
-    pub(super) penalty_until: Instant,
+    pub(super) penalty: Penalty,
+    pub(super) presence: Presence,
     pub(super) flags: abi::LinkFlags,
 }
 
@@ -98,13 +109,18 @@ impl Port {
         if !self.captures.is_empty() {
             self.captures.retain_mut(|c| frames.iter().all(|f| c.sent(batch, f).is_ok()));
         }
+        if self.presence != Presence::There {
+            self.counters.tx_errors += frames.len() as u64;
+            return;
+        }
         let mut sent = 0;
         if self.backlog.is_empty() {
             sent = match self.queue.tx(frames.iter().map(|f| modules::packet(batch, f))) {
                 Ok(n) => n,
                 Err(Errno::EAGAIN | Errno::ENOBUFS) => 0,
-                Err(_) => {
+                Err(error) => {
                     self.counters.tx_errors += frames.len() as u64;
+                    self.note_loss(error);
                     return;
                 }
             };
@@ -128,21 +144,54 @@ impl Port {
         match self.queue.tx(packets) {
             Ok(n) => drop(self.backlog.drain(..n)),
             Err(Errno::EAGAIN | Errno::ENOBUFS) => {}
-            Err(_) => {
-                self.counters.tx_errors += self.backlog.len() as u64;
-                self.backlog.clear();
+            Err(error) => {
+                self.drop_backlog();
+                self.note_loss(error);
             }
         }
     }
 
-    pub(super) fn watch_rx(&self, epoll: &OwnedFd, place: usize, on: bool) {
-        if let Some(fd) = self.fd {
-            let mut flags = if on { EventFlags::IN } else { EventFlags::empty() };
-            if self.wants_room && self.tx_fd == self.fd {
-                flags |= EventFlags::OUT;
-            }
-            let _ = epoll::modify(epoll, borrow(fd), EventData::new_u64(TOKEN | (place as u64) << 1), flags);
+    fn drop_backlog(&mut self) {
+        self.counters.tx_errors += self.backlog.len() as u64;
+        self.backlog.clear();
+    }
+
+    fn note_loss(&mut self, error: Errno) {
+        if error == Errno::ENODEV && self.presence == Presence::There {
+            self.presence = Presence::Lost;
         }
+    }
+
+    /// The driver said ENODEV: nothing is expected of it any more.
+    pub(super) fn lose(&mut self, epoll: &OwnedFd) {
+        self.presence = Presence::Lost;
+        self.unwatch(epoll);
+        self.drop_backlog();
+        (self.readable, self.wants_room) = (false, false);
+    }
+
+    /// Tells the engine of a loss, once.
+    pub(super) fn tell_loss(&mut self, now: Instant, stack: &mut Stack) {
+        if self.presence == Presence::Lost {
+            self.presence = Presence::Gone;
+            tracing::warn!("{}: the driver says that the device is gone", self.device.name());
+            stack.net.set_link_state(now, self.id, false, None);
+        }
+    }
+
+    /// Has the driver's descriptor watched, or not at all: one that polls with an error would be
+    /// reported whatever one asks for.
+    pub(super) fn watch_rx(&self, epoll: &OwnedFd, place: usize, on: bool) {
+        let Some(fd) = self.fd else { return };
+        if !on {
+            let _ = epoll::delete(epoll, borrow(fd));
+            return;
+        }
+        let mut flags = EventFlags::IN;
+        if self.wants_room && self.tx_fd == self.fd {
+            flags |= EventFlags::OUT;
+        }
+        let _ = epoll::add(epoll, borrow(fd), EventData::new_u64(TOKEN | (place as u64) << 1), flags);
     }
 
     /// Watches for the driver's room, or stops to.

@@ -260,6 +260,11 @@ impl LinkDevice {
         self.shared.raw.state.changed.swap(false, Ordering::AcqRel).then(|| self.status())
     }
 
+    /// Whether `take_state_change` has something.
+    pub fn has_state_change(&self) -> bool {
+        self.shared.raw.state.changed.load(Ordering::Acquire)
+    }
+
     /// Ends the link: queues still in use answer ENODEV, and with the last of them the driver lets go.
     pub fn detach(self) {
         self.shared.detached.store(true, Ordering::Release);
