@@ -30,6 +30,7 @@ enum Kind {
     },
     Paths {
         remote: libc::sockaddr_un,
+        path: PathBuf,
         _bound: Bound,
     },
 }
@@ -52,7 +53,8 @@ impl Endpoint {
     pub fn open(local: &str, remote: &str) -> Result<Endpoint, Failure> {
         let failed = |what: &str, e: std::io::Error| Failure::new(errno_of(&e), format!("{what}: {e}"));
         let too_long = || Failure::new(Errno::ENAMETOOLONG, format!("remote={remote}: too long for a socket's path"));
-        let remote = address(Path::new(remote)).ok_or_else(too_long)?;
+        let path = PathBuf::from(remote);
+        let remote = address(&path).ok_or_else(too_long)?;
         let what = format!("local={local}");
         remove_stale(Path::new(local)).map_err(|e| failed(&what, e))?;
         let rx = UnixDatagram::bind(local).map_err(|e| failed(&what, e))?;
@@ -61,7 +63,7 @@ impl Endpoint {
         let tx = UnixDatagram::unbound().map_err(|e| failed("socket", e))?;
         let (rx, tx) = (OwnedFd::from(rx), OwnedFd::from(tx));
         enlarge(tx.as_fd());
-        Ok(Endpoint { rx, tx: Some(tx), kind: Kind::Paths { remote, _bound } })
+        Ok(Endpoint { rx, tx: Some(tx), kind: Kind::Paths { remote, path, _bound } })
     }
 
     pub fn inherit(fd: u32) -> Result<Endpoint, Failure> {
@@ -100,9 +102,12 @@ impl Endpoint {
         self.tx.as_ref().map_or(self.rx.as_fd(), AsFd::as_fd)
     }
 
-    /// Whether the peer can come back after it has gone.
-    pub fn is_lasting(&self) -> bool {
-        matches!(self.kind, Kind::Paths { .. })
+    /// The peer's path, if it has one: such a peer can come back after it has gone.
+    pub fn remote(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Paths { path, .. } => Some(path),
+            Kind::Pair { .. } => None,
+        }
     }
 
     /// A receive of nothing is the peer's end, not an empty frame.
@@ -112,7 +117,7 @@ impl Endpoint {
 
     /// Looks whether somebody is there, and points the sending socket at them.
     pub fn is_connected(&self) -> bool {
-        let Kind::Paths { remote, _bound: _ } = &self.kind else { return true };
+        let Kind::Paths { remote, .. } = &self.kind else { return true };
         let at = core::ptr::from_ref(remote).cast();
         // SAFETY: the kernel reads the address. A datagram socket may be connected again and again.
         unsafe { libc::connect(self.tx().as_raw_fd(), at, size_of_val(remote) as u32) == 0 }

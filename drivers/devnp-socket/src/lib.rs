@@ -7,6 +7,7 @@
 
 mod endpoint;
 mod queue;
+mod watch;
 
 use core::ffi::CStr;
 use std::sync::Arc;

@@ -1,26 +1,22 @@
-//! The wire at work, and the look now and then whether the peer is there.
+//! The wire at work.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use abi::burst::Burst;
 use abi::{Counters, Errno, Failure, LinkState, Queue, RxSlot, TxPacket};
 use hostlink::Readiness;
 
 use crate::endpoint::Endpoint;
+use crate::watch::PathWatch;
 
-/// How often to look for a peer that is away, and whether one that is there still is: a datagram socket
-/// does not tell.
-const LOOK_WHEN_DOWN: Duration = Duration::from_millis(200);
-const LOOK_WHEN_UP: Duration = Duration::from_secs(1);
-
-/// A busy queue looks at its timer once in so many calls, an idle one at each wake-up.
-const TIMER_EVERY: u32 = 64;
+/// A busy queue looks at its watch once in so many calls, an idle one at each wake-up.
+const WATCH_EVERY: u32 = 64;
 
 pub struct SocketQueue {
     endpoint: Endpoint,
-    timer: OwnedFd,
+    /// Of the peer's path, when it has one.
+    watch: Option<PathWatch>,
     ready: Readiness,
     counters: Arc<Counters>,
     state: LinkState,
@@ -31,42 +27,18 @@ pub struct SocketQueue {
 
 impl SocketQueue {
     pub fn new(endpoint: Endpoint, counters: Arc<Counters>, state: LinkState) -> Result<SocketQueue, Failure> {
-        // SAFETY: a new descriptor, owned at once.
-        let timer = unsafe {
-            let fd = libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK);
-            if fd < 0 {
-                return Err(Failure::last_os("timer"));
-            }
-            OwnedFd::from_raw_fd(fd)
+        let watch = endpoint.remote().map(PathWatch::new).transpose()?;
+        let ready = match &watch {
+            Some(watch) => watch.readiness_with(endpoint.rx())?,
+            None => Readiness::of(&[endpoint.rx()])?,
         };
-        let ready = Readiness::of(&[endpoint.rx(), timer.as_fd()])?;
-        let up = state.is_up();
-        let queue =
-            SocketQueue { endpoint, timer, ready, counters, state, burst: Burst::new(false), ended: false, calls: 0 };
-        queue.set_timer(up);
-        Ok(queue)
-    }
-
-    fn set_timer(&self, up: bool) {
-        if !self.endpoint.is_lasting() {
-            return;
-        }
-        let every = if up { LOOK_WHEN_UP } else { LOOK_WHEN_DOWN };
-        let every = libc::timespec { tv_sec: every.as_secs() as _, tv_nsec: every.subsec_nanos() as _ };
-        let spec = libc::itimerspec { it_interval: every, it_value: every };
-        // SAFETY: the kernel reads the setting.
-        unsafe { libc::timerfd_settime(self.timer.as_raw_fd(), 0, &spec, core::ptr::null_mut()) };
-    }
-
-    fn timer_expired(&self) -> bool {
-        let mut count = 0u64;
-        // SAFETY: a timer gives eight bytes.
-        unsafe { libc::read(self.timer.as_raw_fd(), (&raw mut count).cast(), size_of::<u64>()) > 0 }
+        // The peer may have come between the endpoint's look and the watch.
+        state.set(endpoint.is_connected(), None);
+        Ok(SocketQueue { endpoint, watch, ready, counters, state, burst: Burst::new(false), ended: false, calls: 0 })
     }
 
     fn set_state(&self, up: bool) {
         if self.state.is_up() != up {
-            self.set_timer(up);
             self.state.set(up, None);
         }
     }
@@ -111,10 +83,12 @@ impl Queue for SocketQueue {
             n
         };
         self.calls = self.calls.wrapping_add(1);
-        let look = (n == 0 || self.calls.is_multiple_of(TIMER_EVERY)) && self.timer_expired();
-        // A frame from a peer thought to be away is news as well.
-        if self.endpoint.is_lasting() && (look || n > 0 && !self.state.is_up()) {
-            self.set_state(self.endpoint.is_connected());
+        if let Some(watch) = &mut self.watch {
+            let look = (n == 0 || self.calls.is_multiple_of(WATCH_EVERY)) && watch.take_change();
+            // A frame from a peer thought to be away is news as well.
+            if look || n > 0 && !self.state.is_up() {
+                self.set_state(self.endpoint.is_connected());
+            }
         }
         self.counters.received(n, slots[..n].iter().map(|s| s.len() as u64).sum());
         Ok(n)

@@ -16,6 +16,11 @@ use crate::ffi;
 use crate::mailbox::{Batch, Mailbox};
 use crate::plan::{Forward, Plan};
 
+/// libslirp asks to be called at least this often, in milliseconds, and sooner (2, 499) while it has a clock
+/// running: a connection, a forward, a datagram's return way, fragments. Asking for just this much, it waits
+/// for nothing, and is let sleep (slirp.c, slirp_update_timeout).
+const NOTHING_PENDING: u32 = 1000;
+
 /// What crosses between the thread and the link's queue.
 pub struct Crossing {
     pub to_nat: Mailbox,
@@ -181,7 +186,7 @@ impl Slirp {
             let mut timeout = u32::MAX;
             // SAFETY: libslirp's own state, on its thread; no borrow of the glue is held.
             unsafe { ffi::slirp_pollfds_fill(self.slirp, &mut timeout, add_poll, opaque) };
-            let result = self.sleep(timeout);
+            let result = self.sleep(if timeout == NOTHING_PENDING { u32::MAX } else { timeout });
             while self.glue.crossing.to_nat.take(&mut batch) {
                 while let Some(frame) = batch.next() {
                     // SAFETY: as above; the frame is only read.

@@ -68,6 +68,22 @@ fn two_links_find_each_other_whoever_is_first() {
 }
 
 #[test]
+fn a_peer_is_found_in_a_directory_that_comes_goes_and_comes_back() {
+    let dir = Dir::new("later");
+    let (a, mut at_a) = attach(&dir.options("a", "x/y/b"));
+    assert!(!a.is_up());
+    for _ in 0..3 {
+        std::fs::create_dir_all(dir.path("x/y")).unwrap();
+        // Others that come and go are nothing to us.
+        std::fs::write(dir.path("x/y/other"), "").unwrap();
+        let _peer = UnixDatagram::bind(dir.path("x/y/b")).unwrap();
+        assert!(at_a.state_change(&a), "the peer came");
+        std::fs::remove_dir_all(dir.path("x")).unwrap();
+        assert!(!at_a.state_change(&a), "its name is gone");
+    }
+}
+
+#[test]
 fn a_peer_as_qemu_has_it() {
     let dir = Dir::new("qemu");
     // QEMU's socket is bound and not connected; it names the destination in each call.
