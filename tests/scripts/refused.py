@@ -13,7 +13,7 @@ import sys
 FAMILY = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
 ADDRESS = sys.argv[2]
 MSG_FASTOPEN, MSG_ZEROCOPY, MSG_ERRQUEUE, UDP_SEGMENT, SOL_UDP = 0x20000000, 0x4000000, 0x2000, 103, 17
-SIOCATMARK, SIOCGSTAMP, SIOCETHTOOL, SO_ZEROCOPY = 0x8905, 0x8906, 0x8946, 60
+SIOCATMARK, SIOCGSTAMP, SIOCGSTAMPNS, SIOCETHTOOL, SO_ZEROCOPY = 0x8905, 0x8906, 0x8907, 0x8946, 60
 
 
 def fails(what, expected, call):
@@ -51,7 +51,8 @@ def datagrams():
     gives("recv: MSG_ZEROCOPY's", b"zc", lambda: there.recv(9))
     with open("/etc/hosts", "rb") as f:
         fails("sendfile", errno.EINVAL, lambda: os.sendfile(here.fileno(), f.fileno(), 0, 10))
-    fails("SIOCGSTAMP", errno.ENOENT, lambda: fcntl.ioctl(here, SIOCGSTAMP, bytes(16)))
+    for name, request in (("SIOCGSTAMP", SIOCGSTAMP), ("SIOCGSTAMPNS", SIOCGSTAMPNS)):
+        fails(name, errno.ENOENT, lambda: fcntl.ioctl(here, request, bytes(16)))
     there.settimeout(0)
     fails("nothing of all this arrived", errno.EAGAIN, lambda: there.recv(9))
 

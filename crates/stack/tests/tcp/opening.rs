@@ -127,6 +127,20 @@ fn connecting_to_silence_times_out() {
     assert_eq!(w.drain().len(), 6, "tcp_syn_retries of Linux");
 }
 
+/// tcp(7) TCP_SYNCNT: how often a SYN is sent again before the connection is given up.
+#[test]
+fn the_syn_count_bounds_the_attempts() {
+    let mut w = Wire::new();
+    let (id, _) = w.connecting();
+    w.stack.set_option(w.now, id, stack::SockOpt::SynCount(2)).expect("an option of TCP");
+    // 1 s and 2 s until they are sent, 4 s more in vain.
+    w.advance(6_900);
+    assert!(!w.events(id).contains(Events::FAILED));
+    w.advance(200);
+    assert!(w.events(id).contains(Events::FAILED));
+    assert_eq!((w.stack.take_error(id), w.drain().len()), (Some(Errno::ETIMEDOUT), 2));
+}
+
 /// RFC 9293 §3.10.7.1: a segment to no connection is answered by RST; of one with ACK it takes
 /// the number.
 #[test]
