@@ -205,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_can_not_be_is_named_with_the_reason() {
+        let run = run_dir("file");
+        fs::write(&run, "").expect("write");
+        let refused = Instance::claim(&run, "/dev/socket").err().expect("a file is no place");
+        assert_eq!(refused, format!("{}: Not a directory", run.join("dev/socket").display()));
+        let _ = fs::remove_file(&run);
+    }
+
+    #[test]
     fn name_servers_are_suggested_only_where_none_stand() {
         let run = run_dir("dns");
         let mut i = Instance::claim(&run, "/dev/socket").expect("claim");

@@ -70,7 +70,10 @@ fn serve(args: &Args) -> Result<u8, String> {
             Ok(run_to_end(shard))
         }
         Err(line) => {
-            tracing::error!("{line}");
+            // In the foreground the log is where the line goes as well.
+            if !args.foreground {
+                tracing::error!("{line}");
+            }
             readiness.failed(&format!("{}: {line}", args.variant.name()), FAILED);
             Ok(FAILED)
         }

@@ -127,3 +127,67 @@ fn configuration_is_told_and_changed() {
     assert!(groups.iter().any(|g| g.protocol == "tcp"));
     assert!(groups.iter().flat_map(|g| &g.counters).all(|(_, n)| *n > 0));
 }
+
+/// The values of a line of /proc/PID/status.
+fn status_line(daemon: &Daemon, name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).expect("proc(5)");
+    let line = text.lines().find_map(|l| l.strip_prefix(name)).expect("a line of proc(5)");
+    line.trim_start_matches(':').split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn another_user_is_become_for_good_and_ends_in_good_order_too() {
+    use std::os::unix::fs::MetadataExt;
+    let run = run_dir();
+    if !rustix::process::geteuid().is_root() {
+        let out = command(&run, &["-U", "65534:65534"]).output().expect("runs");
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.code() == Some(1) && text.contains("-U 65534"), "{text}");
+        let _ = std::fs::remove_dir_all(run);
+        return;
+    }
+    let mut daemon = Daemon::start_in(run, &["-U", "65534:65534,7"]);
+    // It serves when its name is there, which is before it has become the other.
+    let since = std::time::Instant::now();
+    while status_line(&daemon, "Uid") != ["65534"; 4] {
+        assert!(since.elapsed() < PATIENCE, "it is {:?} still", status_line(&daemon, "Uid"));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(status_line(&daemon, "Gid"), ["65534"; 4]);
+    assert_eq!(status_line(&daemon, "Groups"), ["7"]);
+    for caps in ["CapEff", "CapPrm"] {
+        assert_eq!(status_line(&daemon, caps), ["0000000000000000"], "{caps}");
+    }
+    assert_eq!(std::fs::metadata(daemon.run.join("dev/socket")).expect("its folder").uid(), 65534);
+    daemon.client().connection();
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert!(!daemon.ctl().exists() && !daemon.run.join("dev/socket/lock").exists());
+}
+
+/// Field `n` of /proc/PID/stat, counted as in proc(5).
+fn stat_field(daemon: &Daemon, n: usize) -> i64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/stat", daemon.child.id())).expect("proc(5)");
+    let behind_name = text.rsplit(')').next().expect("fields");
+    behind_name.split_whitespace().nth(n - 3).and_then(|w| w.parse().ok()).expect("a number")
+}
+
+#[test]
+fn the_priority_is_the_kernels_nice_value_or_real_time() {
+    const NICE: usize = 19;
+    const POLICY: usize = 41;
+    const RT_PRIORITY: usize = 40;
+    assert_eq!(stat_field(&Daemon::start_in(run_dir(), &["-P", "10"]), NICE), 11);
+    let run = run_dir();
+    let out = command(&run, &["-P", "100", "-d", "nosuch"]).output().expect("runs");
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    let _ = std::fs::remove_dir_all(run);
+    if text.contains("-P 100") {
+        // Not allowed here: said, and not gone on without.
+        return assert_eq!((out.status.code(), text.trim_end().lines().count()), (Some(1), 1), "{text}");
+    }
+    let daemon = Daemon::start_in(run_dir(), &["-P", "100"]);
+    let wanted = io_pkt::args::scheduling(100);
+    let got = io_pkt::sys::Scheduling::RoundRobin(stat_field(&daemon, RT_PRIORITY) as i32);
+    assert_eq!((stat_field(&daemon, POLICY), got), (i64::from(libc::SCHED_RR), wanted));
+}
