@@ -11,6 +11,7 @@ case, path = sys.argv[1], sys.argv[2]
 count = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 rng = random.Random(int(sys.argv[4]) if len(sys.argv) > 4 else 1)
 
+ETOOMANYREFS = 109
 OWNER = os.geteuid() != 0
 if not OWNER:
     os.setgroups([])
@@ -110,12 +111,18 @@ def foreign_descriptors():
 
 
 def unread():
-    """Sends and never reads: cut off, one after the other."""
-    for _ in range(count):
+    """Sends, every other one with as many descriptors as fit, and never reads: cut off, one after the other."""
+    files = [os.open("/dev/null", os.O_RDONLY)] * 64
+    for i in range(count):
         client = Client(path)
         try:
             while True:
-                client.send(request(control.INTERFACE_ADDRS))
+                try:
+                    client.send(request(control.INTERFACE_ADDRS), files if i % 2 else [])
+                except OSError as error:
+                    if error.errno != ETOOMANYREFS:  # so many are on their way already
+                        raise
+                    client.send(request(control.INTERFACE_ADDRS))
         except (ConnectionError, TimeoutError) as error:
             assert not isinstance(error, TimeoutError), "neither served nor cut off"
     print("cut off", count, flush=True)

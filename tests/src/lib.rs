@@ -17,7 +17,7 @@ mod tree;
 pub use checks::*;
 pub use family::{Family, bracketed};
 pub use lab::{Lab, Link, PEER_V4, PEER_V6, STACK_V4, STACK_V6, same_bytes};
-pub use process::{Finished, Running, eventually, finish, refs};
+pub use process::{Finished, PATIENCE, Running, eventually, finish, refs};
 pub use programs::{complaints, example, none_of, program};
 pub use ssh::{SSH_PORT, Ssh};
 pub use tree::{script, tree};

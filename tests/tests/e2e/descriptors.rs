@@ -80,7 +80,7 @@ fn a_program_killed_on_loopback_ends_its_connections() {
 }
 
 /// The calls of `blocked` and where each goes: to a quiet server, or (connect) to where nobody answers.
-const CALLS: [(&str, &str); 11] = [
+pub const CALLS: [(&str, &str); 11] = [
     ("recv", PEER_V4),
     ("read", PEER_V6),
     ("send", PEER_V4),
