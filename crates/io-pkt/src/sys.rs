@@ -35,6 +35,14 @@ pub fn raise_descriptor_limit() -> u64 {
     limit.rlim_cur
 }
 
+/// Has the other end of a pair been closed?
+pub fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: 0, revents: 0 };
+    // SAFETY: one live pollfd.
+    let n = unsafe { libc::poll(&mut poll, 1, 0) };
+    n == 1 && poll.revents & libc::POLLHUP != 0
+}
+
 /// Bytes of kernel memory that hold messages sent on this end and not yet read at the other
 /// (SIOCOUTQ, unix(7)).
 pub fn send_queue(fd: BorrowedFd<'_>) -> io::Result<usize> {

@@ -5,7 +5,7 @@
 //! [`Channel::error`]. A client has at most one message unanswered, as a thread that sends has: its
 //! next one is not read before. A client that lets replies lie is cut off.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -74,6 +74,8 @@ pub struct Channel {
     /// Device and inode of the name, to know it again at the end.
     node: (u64, u64),
     clients: Slots<Client>,
+    /// How many of them each process has.
+    of_process: HashMap<u32, u32>,
     /// Clients that may have a message; each stands here at most once.
     ready: VecDeque<u32>,
     gone: VecDeque<Credentials>,
@@ -123,6 +125,7 @@ impl Channel {
             path: path.to_owned(),
             node,
             clients: Slots::new(),
+            of_process: HashMap::new(),
             ready: VecDeque::new(),
             gone: VecDeque::new(),
             looked_at: 0,
@@ -222,6 +225,11 @@ impl Channel {
         self.clients.len()
     }
 
+    /// Does this process have a connection, one that it opened itself?
+    pub fn has_client_of(&self, pid: u32) -> bool {
+        self.of_process.contains_key(&pid)
+    }
+
     pub fn counters(&self) -> Counters {
         self.counters
     }
@@ -291,6 +299,7 @@ impl Channel {
             self.clients.remove(index);
             return Err(e.into());
         }
+        *self.of_process.entry(credentials.pid).or_default() += 1;
         self.look_again(index); // its first message is often there already
         Ok(())
     }
@@ -306,6 +315,13 @@ impl Channel {
 
     fn disconnect(&mut self, index: u32) {
         if let Some(client) = self.clients.remove(index) {
+            let pid = client.credentials.pid;
+            if let Some(left) = self.of_process.get_mut(&pid) {
+                *left -= 1;
+                if *left == 0 {
+                    self.of_process.remove(&pid);
+                }
+            }
             self.gone.push_back(client.credentials);
         }
     }

@@ -109,6 +109,22 @@ fn a_client_that_dies_before_its_reply_is_noticed_and_harms_nobody() {
 }
 
 #[test]
+fn it_is_known_which_processes_have_a_connection() {
+    let path = path();
+    let mut channel = Channel::create(&path).expect("channel");
+    let (own, mut buf) = (std::process::id(), [0; 64]);
+    assert!(!channel.has_client_of(own));
+    let both = [raw(&path), raw(&path)];
+    assert!(channel.receive(&mut buf).is_none());
+    for client in both {
+        assert!(channel.has_client_of(own));
+        drop(client);
+        assert!(matches!(next(&mut channel, &mut buf), Event::Disconnected(c) if c.pid == own));
+    }
+    assert!(!channel.has_client_of(own));
+}
+
+#[test]
 fn a_second_message_is_not_read_before_the_first_is_answered() {
     let path = path();
     let mut channel = Channel::create(&path).expect("channel");

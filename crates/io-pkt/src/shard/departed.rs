@@ -42,6 +42,15 @@ impl Shard {
         }
     }
 
+    /// A socket that this process opened has come to its end, and the process has no connection to the
+    /// channel: perhaps it is dying, and its connection was closed before this socket's descriptor. If
+    /// it is dead already, another holds the socket and may ask.
+    pub(super) fn may_be_dying(&mut self, pid: u32, now: Instant) {
+        if !is_dead(pid) {
+            self.departed(pid, now);
+        }
+    }
+
     /// Each turn: takes away what the dead have left.
     pub(super) fn look_for_the_dead(&mut self, now: Instant) {
         if now < self.departed.at {

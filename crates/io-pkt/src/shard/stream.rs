@@ -229,9 +229,13 @@ impl Shard {
     /// has not read stay readable, then it sees the end and asks for SO_ERROR.
     fn failed(&mut self, slot: u32, now: Instant) {
         let Some(socket) = self.table.get_mut(slot) else { return };
-        let (id, hangup) = (socket.id, socket.is(ready::HANGUP));
+        let (id, mut hangup) = (socket.id, socket.is(ready::HANGUP));
         let error = self.stack.take_error(id).or(socket.error);
         socket.error = error;
+        // The program may have closed since epoll was asked; once our end is closed, nobody would tell.
+        if let (Flow::Stream(Stream { rx_ended: false, .. }), Some(pair)) = (&socket.flow, &socket.pair) {
+            hangup |= sys::is_hung_up(pair.as_fd());
+        }
         let Some(stream) = socket.stream() else { return };
         match stream.phase {
             _ if hangup => self.discard(slot, now),
@@ -272,8 +276,12 @@ impl Shard {
             socket.closed = Some(local);
             stack.close(now, id);
         }
+        let owner = socket.owner.pid;
         if let Some(oldest) = self.table.bury(slot) {
             self.discard(oldest, now);
+        }
+        if !self.control.has_client_of(owner) {
+            self.may_be_dying(owner, now);
         }
     }
 
