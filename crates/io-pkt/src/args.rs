@@ -78,6 +78,14 @@ pub struct Args {
     pub foreground: bool,
 }
 
+impl Args {
+    /// Descriptors that drivers are to take over from whoever started us: `fd=N` among their options.
+    pub fn inherited_descriptors(&self) -> Vec<u32> {
+        let options = self.drivers.iter().flat_map(|d| d.options.split(','));
+        options.filter_map(|o| o.trim().strip_prefix("fd=")?.parse().ok()).collect()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
     Run(Args),

@@ -44,6 +44,10 @@ pub fn run(argv: Vec<String>) -> u8 {
 }
 
 fn serve(args: &Args) -> Result<u8, String> {
+    if !args.foreground {
+        // A lock or a pipe of whoever started us must not live as long as we do.
+        sys::close_inherited(args.inherited_descriptors());
+    }
     let run_dir = paths::run_dir(|name| std::env::var(name).ok(), rustix::process::geteuid().as_raw());
     let run_dir = std::path::absolute(&run_dir).map_err(|e| format!("{}: {}", run_dir.display(), plain(&e)))?;
     let instance = Instance::claim(&run_dir, &args.prefix)?;

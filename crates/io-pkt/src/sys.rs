@@ -43,6 +43,21 @@ pub fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
     n == 1 && poll.revents & libc::POLLHUP != 0
 }
 
+/// Closes what was inherited beyond standard input, output and errors, but for `kept`. To be called before this process has
+/// opened anything. (A kernel without close_range(2), before 5.9, leaves all open.)
+pub fn close_inherited(mut kept: Vec<u32>) {
+    kept.sort_unstable();
+    let mut first: u32 = 3;
+    for last in kept.into_iter().filter(|n| *n >= 3).map(Some).chain([None]) {
+        let end = last.map_or(u32::MAX, |n| n - 1);
+        if first <= end {
+            // SAFETY: numbers only; no descriptor above 2 has an owner in this process yet.
+            unsafe { libc::syscall(libc::SYS_close_range, first, end, 0) };
+        }
+        first = last.map_or(u32::MAX, |n| n.saturating_add(1));
+    }
+}
+
 /// Bytes of kernel memory that hold messages sent on this end and not yet read at the other
 /// (SIOCOUTQ, unix(7)).
 pub fn send_queue(fd: BorrowedFd<'_>) -> io::Result<usize> {

@@ -27,6 +27,28 @@ fn a_second_daemon_on_the_same_prefix_is_refused_and_another_prefix_is_not() {
     assert_eq!(program.config(&Request::Stop), Reply::Done);
 }
 
+/// Whoever starts it with a lock or a pipe open, as a script does, gets both back.
+#[test]
+fn in_the_background_it_keeps_no_descriptor_of_its_starter() {
+    let (run, mark) = (run_dir(), run_dir());
+    std::fs::create_dir_all(&run).expect("a directory");
+    std::fs::write(&mark, "").expect("a file");
+    let daemon = command(&run, &[]);
+    let started = std::process::Command::new("sh")
+        .args(["-c", "exec \"$0\" 3<\"$1\" 9<\"$1\""])
+        .args([daemon.get_program(), mark.as_os_str()])
+        .env("IOPKT_RUN", &run)
+        .status();
+    assert!(started.expect("a shell").success());
+    let mut program =
+        support::Client { connection: msg::Connection::open(&run.join("dev/socket/ctl")).expect("it serves") };
+    let Reply::Status(status) = program.config(&Request::Status) else { panic!("no status") };
+    let open = std::fs::read_dir(format!("/proc/{}/fd", status.pid)).expect("it lives");
+    let open: Vec<_> = open.filter_map(|e| std::fs::read_link(e.ok()?.path()).ok()).collect();
+    assert!(!open.is_empty() && !open.contains(&mark), "{open:?}");
+    assert_eq!(program.config(&Request::Stop), Reply::Done);
+}
+
 #[test]
 fn the_place_of_a_killed_daemon_is_taken_over() {
     let mut daemon = Daemon::start();
