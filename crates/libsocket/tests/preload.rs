@@ -164,7 +164,7 @@ fn every_name_that_programs_call_is_exported() {
     for name in "accept accept4 bind close close_range closefrom connect dup dup2 dup3 fclose fcntl fcntl64 \
                  freeifaddrs getaddrinfo gethostbyaddr gethostbyaddr_r gethostbyname gethostbyname2 \
                  gethostbyname2_r gethostbyname_r getifaddrs getnameinfo getpeername getsockname getsockopt \
-                 if_freenameindex if_indextoname if_nameindex if_nametoindex ioctl listen read readv recv \
+                 if_freenameindex if_indextoname if_nameindex if_nametoindex ioctl listen prctl read readv recv \
                  recvfrom recvmmsg recvmsg send sendfile sendfile64 sendmmsg sendmsg sendto setsockopt shutdown \
                  socket socketpair splice write writev __read_chk __recv_chk __recvfrom_chk"
         .split_ascii_whitespace()

@@ -7,8 +7,14 @@ use e2e::{Lab, Link, PEER_V4, PEER_V6, Running, STACK_V4, STACK_V6, program};
 
 use crate::sockets::{against_the_kernel, from_the_kernel, within_one_instance};
 
-pub const DESCRIPTORS: &[&str] =
-    &["descriptors_dup", "descriptors_fork", "descriptors_exec", "descriptors_pass", "descriptors_stdio"];
+pub const DESCRIPTORS: &[&str] = &[
+    "descriptors_dup",
+    "descriptors_fork",
+    "descriptors_exec",
+    "descriptors_pass",
+    "descriptors_stdio",
+    "descriptors_sandbox",
+];
 
 #[test]
 fn descriptors_within_one_instance() {

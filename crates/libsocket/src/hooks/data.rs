@@ -4,6 +4,7 @@ use core::ffi::{c_int, c_long, c_void};
 
 use libc::{iovec, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t};
 
+use crate::hooks::sandbox;
 use crate::real::{Errno, answer, check, raw};
 use crate::table::{self, Socket};
 use crate::{connection, datagram, hook, identify, native, stream};
@@ -83,14 +84,18 @@ unsafe fn recv_from(
     }
 }
 
+/// Whether write(2) must be write(2) on the pair too. Otherwise it is send(2), with which SIGPIPE is ours to raise: for a
+/// reset that is still to be told TCP raises none.
+fn by_the_same_call(s: &Socket) -> bool {
+    s.is_stream() && sandbox::is_confined()
+}
+
 /// Runs a call that moves bytes inside the kernel (sendfile(2), splice(2)) into a socket of ours.
 unsafe fn into_stream(s: &Socket, native: impl FnOnce() -> c_long) -> Result<usize, Errno> {
     if !s.is_stream() {
         return Err(Errno::EINVAL);
     }
-    stream::ready_to_write(s, 0)?;
-    // The kernel has sent SIGPIPE itself, where it is due.
-    stream::explain_write(s, check(native()), libc::MSG_NOSIGNAL)
+    stream::write(s, || native() as ssize_t)
 }
 
 fn ends_the_program_if(too_long: bool) {
@@ -107,6 +112,7 @@ hook! {
             None => native::read(fd, buf, n),
             // Nothing asked for is nothing to wait for: read(2), unlike recv(2), goes no further.
             Some(s) if n == 0 && s.is_stream() => 0,
+            Some(s) if s.is_stream() => answer(|| stream::read(&s, n, || native::read(fd, buf, n))),
             Some(s) => answer(|| recv_one(&s, buf, n, 0)),
         }
     }
@@ -115,6 +121,7 @@ hook! {
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
         match table::socket(fd) {
             None => native::write(fd, buf, n),
+            Some(s) if by_the_same_call(&s) => answer(|| stream::write(&s, || native::write(fd, buf, n))),
             Some(s) => answer(|| send_one(&s, buf, n, 0)),
         }
     }
@@ -124,6 +131,10 @@ hook! {
         match table::socket(fd) {
             None => native::readv(fd, iov, n),
             Some(_) if n < 0 => answer(|| Err(Errno::EINVAL)),
+            Some(s) if s.is_stream() => answer(|| {
+                let room = stream::room_of(&message(iov.cast_mut(), n as usize));
+                stream::read(&s, room, || native::readv(fd, iov, n))
+            }),
             Some(s) => answer(|| recv_msg(&s, &mut message(iov.cast_mut(), n as usize), 0)),
         }
     }
@@ -133,6 +144,7 @@ hook! {
         match table::socket(fd) {
             None => native::writev(fd, iov, n),
             Some(_) if n < 0 => answer(|| Err(Errno::EINVAL)),
+            Some(s) if by_the_same_call(&s) => answer(|| stream::write(&s, || native::writev(fd, iov, n))),
             Some(s) => answer(|| send_msg(&s, &message(iov.cast_mut(), n as usize), 0)),
         }
     }

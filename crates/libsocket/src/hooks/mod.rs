@@ -8,5 +8,6 @@ mod ioctls;
 mod mmsg;
 mod names;
 mod options;
+pub mod sandbox;
 pub mod socket;
 mod syscall;

@@ -3,7 +3,7 @@
 use core::ffi::{c_int, c_long, c_uint};
 
 use crate::hook;
-use crate::hooks::{data, descriptors, ioctls, mmsg, options, socket};
+use crate::hooks::{data, descriptors, ioctls, mmsg, options, sandbox, socket};
 use crate::real::{as_libc, trap};
 
 /// Numbers that one of the two machines lacks.
@@ -47,6 +47,8 @@ hook! {
             libc::SYS_sendmsg => data::sendmsg(fd, b as *const _, c as c_int) as c_long,
             libc::SYS_recvmmsg => mmsg::recvmmsg(fd, b as *mut _, c as c_uint, d as c_int, e as *mut _) as c_long,
             libc::SYS_sendmmsg => mmsg::sendmmsg(fd, b as *mut _, c as c_uint, d as c_int) as c_long,
+            libc::SYS_prctl => sandbox::prctl(fd, b as _, c as _, d as _, e as _) as c_long,
+            libc::SYS_seccomp => sandbox::seccomp(a, b, c),
             libc::SYS_socket => socket::socket(fd, b as c_int, c as c_int) as c_long,
             libc::SYS_socketpair => socket::socketpair(fd, b as c_int, c as c_int, d as *mut _) as c_long,
             libc::SYS_bind => socket::bind(fd, b as *const _, c as _) as c_long,
