@@ -27,6 +27,30 @@ impl Family {
         }
     }
 
+    /// The host's own address for itself.
+    pub fn loopback(self) -> &'static str {
+        match self {
+            Family::V4 => "127.0.0.1",
+            Family::V6 => "::1",
+        }
+    }
+
+    /// The instance's address on the user link.
+    pub fn guest(self) -> &'static str {
+        match self {
+            Family::V4 => "10.0.2.15",
+            Family::V6 => "fd00::f",
+        }
+    }
+
+    /// The host's loopback as programs on the user link name it.
+    pub fn host(self) -> &'static str {
+        match self {
+            Family::V4 => "10.0.2.2",
+            Family::V6 => "fd00::2",
+        }
+    }
+
     /// The number that names of programs and options end with.
     pub fn digit(self) -> char {
         match self {

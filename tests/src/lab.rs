@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::files::data_file;
 use crate::process::{Finished, Running, eventually, finish};
 use crate::tree::tree;
 
@@ -32,7 +33,14 @@ pub struct Lab {
     pub dir: PathBuf,
 }
 
-static NEXT: AtomicU32 = AtomicU32::new(0);
+/// A directory of one laboratory's own.
+pub fn test_directory() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("iopkt-e2e-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a temporary directory");
+    dir
+}
 
 impl Lab {
     /// A laboratory with a running daemon; IPv4 and IPv6 addresses are set on both sides.
@@ -61,9 +69,7 @@ impl Lab {
 
     /// Namespaces, wire and peer only.
     pub fn without_daemon() -> Lab {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("iopkt-e2e-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a temporary directory");
+        let dir = test_directory();
         let mut home = Command::new("unshare");
         home.args(["-Urnm", "sh", "-c", "ip link set lo up && echo ready && exec cat"]);
         let mut home = Running::start(home);
@@ -184,6 +190,11 @@ impl Lab {
         finish(self.on_peer(args), b"")
     }
 
+    /// The same with something on its standard input.
+    pub fn peer_run_with_input(&self, args: &[&str], input: &[u8]) -> Finished {
+        finish(self.on_peer(args), input)
+    }
+
     pub fn peer_start(&self, args: &[&str]) -> Running {
         Running::start(self.on_peer(args))
     }
@@ -207,20 +218,10 @@ impl Lab {
         self.run_dir().join("dev/socket/resolv.conf")
     }
 
-    /// Writes a file of `size` bytes that no two offsets of a megabyte share; gives its path back.
+    /// Writes a file of `size` bytes ([`data_file`]); gives its path back.
     pub fn data_file(&self, name: &str, size: usize) -> PathBuf {
-        let mut state = 0x1234_5678_9abc_def0u64;
-        let bytes: Vec<u8> = (0..size.div_ceil(8))
-            .flat_map(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                state.to_le_bytes()
-            })
-            .take(size)
-            .collect();
         let path = self.path(name);
-        std::fs::write(&path, bytes).expect("room for a test file");
+        data_file(&path, size);
         path
     }
 }
@@ -243,9 +244,4 @@ fn entering(pid: u32, dir: &Path) -> Command {
     // Entering a mount namespace would leave us at its root.
     command.arg(format!("--wd={}", dir.display())).arg("--");
     command
-}
-
-/// True when two files hold the same bytes.
-pub fn same_bytes(a: &Path, b: &Path) -> bool {
-    std::fs::read(a).ok() == std::fs::read(b).ok()
 }

@@ -8,19 +8,25 @@
 
 mod checks;
 mod family;
+mod files;
 mod lab;
 mod process;
 mod programs;
+mod rootless;
 mod ssh;
+mod talk;
 mod tree;
 
 pub use checks::*;
 pub use family::{Family, bracketed};
-pub use lab::{Lab, Link, PEER_V4, PEER_V6, STACK_V4, STACK_V6, same_bytes};
+pub use files::{data_file, same_bytes};
+pub use lab::{Lab, Link, PEER_V4, PEER_V6, STACK_V4, STACK_V6};
 pub use process::{Finished, PATIENCE, Running, eventually, finish, refs};
 pub use programs::{complaints, example, none_of, program};
+pub use rootless::{HOST_V4, Rootless, UID, copy, static_program};
 pub use ssh::{SSH_PORT, Ssh};
-pub use tree::{script, tree};
+pub use talk::{OverWire, Talk};
+pub use tree::{repository, script, tree};
 
 /// Makes of each function that takes a [`Link`] one test over packet and one over TAP.
 #[macro_export]

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
 use crate::process::Finished;
+use crate::tree::repository;
 
 /// The path of a program of `tests/programs`, by its name.
 pub fn program(name: &str) -> String {
@@ -14,10 +15,6 @@ pub fn program(name: &str) -> String {
 /// The path of a program of `examples/spec`, built as its reader would: plain `cc`, but every warning is an error.
 pub fn example(name: &str) -> String {
     built(&repository().join("examples/spec").join(format!("{name}.c")), false)
-}
-
-fn repository() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// Builds once per process, into a folder of its own, so that two test processes do not meet.

@@ -1,15 +1,14 @@
-//! An sshd that needs no root: in a user namespace of one uid there is nobody to drop privileges to,
-//! so it runs as an ordinary user and lets in that user alone.
+//! An sshd that needs no root: it runs as an ordinary user and lets in that user alone.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::family::bracketed;
-use crate::lab::Lab;
+use crate::process::Finished;
+use crate::rootless::UID;
 
 pub const SSH_PORT: &str = "2222";
 const USER: &str = "tester";
-const UID: u32 = 1000;
 
 /// Keys, configuration and account inside a laboratory.
 pub struct Ssh {
@@ -18,11 +17,12 @@ pub struct Ssh {
 }
 
 impl Ssh {
-    /// The account is a line in a passwd that stands before the host's in the laboratory's mount namespace.
-    pub fn prepare(lab: &Lab) -> Ssh {
-        let (key, host_key, config) = (lab.path("user_key"), lab.path("host_key"), lab.path("sshd_config"));
+    /// The account is a line in a passwd that stands before the host's in a mount namespace, where `root` mounts it;
+    /// the keys are the property of `user`.
+    pub fn prepare(dir: &Path, user: &dyn Fn(&[&str]) -> Finished, root: &dyn Fn(&[&str]) -> Finished) -> Ssh {
+        let (key, host_key, config) = (dir.join("user_key"), dir.join("host_key"), dir.join("sshd_config"));
         for file in [&key, &host_key] {
-            lab.home_run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &file.to_string_lossy()]).ok();
+            user(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &file.to_string_lossy()]).ok();
         }
         let mut text = String::new();
         for (name, value) in [
@@ -37,25 +37,19 @@ impl Ssh {
             let _ = writeln!(text, "{name} {value}");
         }
         std::fs::write(&config, text).expect("a configuration");
-        let passwd = lab.path("passwd");
+        let passwd = dir.join("passwd");
         let host = std::fs::read_to_string("/etc/passwd").expect("every host has one");
         let others = host.lines().filter(|l| l.split(':').nth(2) != Some(&UID.to_string()));
         let mut lines: Vec<String> = others.map(str::to_owned).collect();
-        lines.push(format!("{USER}:x:{UID}:{UID}::{}:/bin/sh\n", lab.dir.display()));
+        lines.push(format!("{USER}:x:{UID}:{UID}::{}:/bin/sh\n", dir.display()));
         std::fs::write(&passwd, lines.join("\n")).expect("a passwd");
-        lab.home_run(&["mount", "--bind", &passwd.to_string_lossy(), "/etc/passwd"]).ok();
+        root(&["mount", "--bind", &passwd.to_string_lossy(), "/etc/passwd"]).ok();
         Ssh { key, config }
     }
 
-    /// The server's command line, for the instance or for the peer.
+    /// The server's command line, to be run by the user.
     pub fn server(&self) -> Vec<String> {
-        let user = [format!("--map-user={UID}"), format!("--map-group={UID}")];
-        let config = self.config.to_string_lossy().into_owned();
-        ["unshare".to_owned(), "--user".to_owned()]
-            .into_iter()
-            .chain(user)
-            .chain(["/usr/sbin/sshd", "-D", "-e", "-f", &config].map(str::to_owned))
-            .collect()
+        ["/usr/sbin/sshd", "-D", "-e", "-f", &self.config.to_string_lossy()].map(str::to_owned).to_vec()
     }
 
     /// `ssh ADDR COMMAND`.

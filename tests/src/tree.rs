@@ -13,6 +13,11 @@ pub fn tree() -> PathBuf {
     tree
 }
 
+/// The root of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
 /// A Python program of `tests/scripts`, by name.
 pub fn script(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);

@@ -56,8 +56,10 @@ fn run(words: Vec<OsString>) -> Result<u8, Failure> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| Failure::new(format!("pipe: {e}")))?;
     // More room means fewer frames dropped under load; what the host grants will do.
     let _ = fcntl_setpipe_size(&writer, PIPE_ROOM);
-    let request = Request::Capture { interface: name, snaplen };
+    let request = Request::Capture { interface: name.clone(), snaplen };
     instance.request_with(&request, &[writer.as_fd()])?;
+    // From here on no frame is missed: a script may wait for this line.
+    eprintln!("iopkt capture: listening on {name}");
     // The daemon's copy is the only one now: its end is the end of the capture.
     drop(writer);
     let source = Interruptible(File::from(reader));
