@@ -49,6 +49,7 @@ impl Nat {
         for forward in &plan.forwards {
             slirp.forward(forward)?;
         }
+        slirp.lengthen_backlogs();
         let work = move || {
             // The whole value moves here, not just the pointers in it.
             let slirp = slirp;
@@ -171,6 +172,19 @@ impl Slirp {
             return Err(Failure::last_os(format_args!("hostfwd={}: can not listen", forward.text)));
         }
         Ok(())
+    }
+
+    /// libslirp listens with a backlog of one, so that the host's kernel resets some of the clients that come at once. To
+    /// be called while there is nothing but the sockets of the forwards: those of UDP refuse it, without harm.
+    fn lengthen_backlogs(&self) {
+        let opaque = core::ptr::from_ref::<Glue>(&self.glue).cast_mut().cast();
+        let mut timeout = u32::MAX;
+        // SAFETY: libslirp's own state, not yet on its thread; no borrow of the glue is held.
+        unsafe { ffi::slirp_pollfds_fill(self.slirp, &mut timeout, add_poll, opaque) };
+        for poll in self.glue.polls.borrow_mut().drain(..) {
+            // SAFETY: numbers only.
+            unsafe { libc::listen(poll.fd, libc::SOMAXCONN) };
+        }
     }
 
     fn run(&self) {

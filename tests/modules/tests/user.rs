@@ -84,6 +84,25 @@ fn a_forwarded_port_leads_to_us() {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 8080)).expect("the port is free again");
 }
 
+/// Of many clients that come at once none is turned away.
+#[test]
+fn a_forwarded_port_has_a_long_backlog() {
+    if !namespace::enter("a_forwarded_port_has_a_long_backlog") {
+        return;
+    }
+    ip("link set lo up");
+    let (device, _port) = attach("hostfwd=tcp::8080-:80 hostfwd=udp::5353-:53 hostfwd=tcp:[::1]:8081-:80");
+    for at in [":8080", ":8081"] {
+        let out = std::process::Command::new("ss").args(["-Hltn", "sport", "=", at]).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        // LISTEN 0 4096 127.0.0.1:8080 0.0.0.0:*
+        let backlog: u32 =
+            text.split_whitespace().nth(2).and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{text}"));
+        assert!(backlog >= 128, "{text}");
+    }
+    device.detach();
+}
+
 #[test]
 fn dhcp_gives_the_address_that_the_plan_suggests() {
     if !namespace::enter("dhcp_gives_the_address_that_the_plan_suggests") {
