@@ -47,6 +47,8 @@ fn in_the_background_it_keeps_no_descriptor_of_its_starter() {
     let open: Vec<_> = open.filter_map(|e| std::fs::read_link(e.ok()?.path()).ok()).collect();
     assert!(!open.is_empty() && !open.contains(&mark), "{open:?}");
     assert_eq!(program.config(&Request::Stop), Reply::Done);
+    let _ = std::fs::remove_file(&mark);
+    let _ = std::fs::remove_dir_all(&run);
 }
 
 #[test]
