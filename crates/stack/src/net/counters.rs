@@ -163,6 +163,7 @@ counters! {
         table_full: "packets dropped due to full neighbour table",
         deferred: "packets deferred pending resolution",
         too_many_options: "messages with too many ND options",
+        nd_fragmented: "neighbour discovery messages in fragments ignored",
     }
     Igmp = "igmp" {
         received: "messages received",

@@ -1,11 +1,10 @@
 //! The way in: from an Ethernet frame to a packet for a transport.
 
-use core::net::IpAddr;
 use std::borrow::Cow;
 
 use wire::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetHeader};
 
-use super::reassembly::Whole;
+use super::reassembly::{Key, Whole};
 use super::{Inbound, LoopedFrame, Net};
 use crate::frame::{LinkId, RxCsum, RxFrame};
 use crate::time::Instant;
@@ -112,16 +111,17 @@ impl Net {
             csum: RxCsum::Unknown,
             gso_size: None,
             group: self.config.is_group(gone.key.dst),
+            fragmented: true,
         };
         self.reassembly_exceeded(now, &packet);
     }
 }
 
-/// A datagram put together, as the transports get it.
+/// A datagram put together, as the transports get it. `ttl` and `tos` are the first fragment's, as
+/// all of its header.
 pub(super) fn reassembled(
     arrival: &Arrival,
-    src: IpAddr,
-    dst: IpAddr,
+    key: &Key,
     ttl: u8,
     tos: u8,
     group: bool,
@@ -129,8 +129,8 @@ pub(super) fn reassembled(
 ) -> Inbound<'static> {
     Inbound {
         link: arrival.link,
-        src,
-        dst,
+        src: key.src,
+        dst: key.dst,
         proto: whole.proto,
         ttl,
         tos,
@@ -140,5 +140,6 @@ pub(super) fn reassembled(
         csum: if arrival.looped { RxCsum::Good } else { RxCsum::Unknown },
         gso_size: None,
         group,
+        fragmented: true,
     }
 }

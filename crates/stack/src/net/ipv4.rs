@@ -46,6 +46,7 @@ impl Net {
             csum: arrival.csum,
             gso_size: arrival.gso_size,
             group,
+            fragmented: header.is_fragment(),
         };
         if !options.is_empty()
             && let Err(pointer) = self.check_options(options)
@@ -156,6 +157,7 @@ impl Net {
             data: payload,
             header: head,
             proto: header.proto,
+            next_field: 0,
         };
         let outcome = self.reassembly.add(now, &piece, &mut self.agenda, &mut ip.fragments_dropped);
         let mut whole = match outcome {
@@ -181,11 +183,13 @@ impl Net {
         ip.reassembled += 1;
         ip.delivered += 1;
         // The header shown to raw sockets is the whole datagram's.
+        let (mut ttl, mut tos) = (header.ttl, header.tos);
         if let Ok((first, options)) = Ipv4Header::parse_header(&whole.header.clone()) {
+            (ttl, tos) = (first.ttl, first.tos);
             let total_len = (whole.header.len() + whole.data.len()) as u16;
             let _ = Ipv4Header { total_len, mf: false, frag_offset: 0, ..first }
                 .emit_with_options(options, &mut whole.header);
         }
-        Some(reassembled(arrival, key.src, key.dst, header.ttl, header.tos, group, whole))
+        Some(reassembled(arrival, &key, ttl, tos, group, whole))
     }
 }

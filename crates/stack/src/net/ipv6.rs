@@ -84,6 +84,7 @@ impl Net {
             csum: arrival.csum,
             gso_size: arrival.gso_size,
             group,
+            fragmented: false,
         };
         if header.dst.is_multicast() {
             if !arrival.looped && !self.is_member(arrival.link, dst) {
@@ -105,7 +106,8 @@ impl Net {
                 return None;
             }
         };
-        let packet_in = inbound(chain.upper_proto, chain.upper_offset, chain.payload);
+        let fragmented = chain.fragment.is_some();
+        let packet_in = Inbound { fragmented, ..inbound(chain.upper_proto, chain.upper_offset, chain.payload) };
         if let Err(refusal) = self.check_chain(&chain, header.dst.is_multicast()) {
             self.counters.ip6.bad_options += 1;
             if let Refusal::Problem(error) = refusal {
@@ -114,10 +116,10 @@ impl Net {
             return None;
         }
         if chain.needs_reassembly() {
-            return self.ip6_fragment(now, &arrival, &header, &chain, packet, packet_in);
+            return self.ip6_fragment(now, &arrival, &chain, packet, packet_in);
         }
         // RFC 6946: an atomic fragment is a whole, whatever else has its identification.
-        self.counters.ip6.fragments += u64::from(chain.fragment.is_some());
+        self.counters.ip6.fragments += u64::from(fragmented);
         self.accept6(packet_in)
     }
 
@@ -160,7 +162,6 @@ impl Net {
         &mut self,
         now: Instant,
         arrival: &Arrival,
-        header: &Ipv6Header,
         chain: &Chain<'a>,
         packet: &'a [u8],
         inbound: Inbound<'a>,
@@ -203,6 +204,7 @@ impl Net {
             data,
             header: &unfragmentable,
             proto: fragment.header.next,
+            next_field: fragment.next_field,
         };
         let ip = &mut self.counters.ip6;
         let mut whole = match self.reassembly.add(now, &piece, &mut self.agenda, &mut ip.fragments_dropped) {
@@ -228,30 +230,25 @@ impl Net {
         ip.reassembled += 1;
         let payload_len = (whole.header.len() - Ipv6Header::LEN + whole.data.len()) as u16;
         whole.header[4..6].copy_from_slice(&payload_len.to_be_bytes());
+        // RFC 8200 §4.5: the headers up to the Fragment header, and what it named as next, are those
+        // of the fragment at offset 0, whichever came last.
+        let Ok((first, _)) = Ipv6Header::parse_header(&whole.header) else { return None };
+        let next_field = whole.next_field;
+        let ready = reassembled(arrival, &key, first.hop_limit, first.traffic_class, inbound.group, whole);
         // The fragmentable part may begin with extension headers of its own.
-        let next_field = fragment.next_field;
-        let ready = reassembled(
-            arrival,
-            inbound.src,
-            inbound.dst,
-            header.hop_limit,
-            header.traffic_class,
-            inbound.group,
-            whole,
-        );
         match wire::ipv6::walk_from(ready.proto, next_field, ready.header.len(), &ready.data) {
             Err(error) => {
                 self.counters.ip6.bad_headers += 1;
                 self.parameter_problem6(now, &ready, error);
                 None
             }
-            // RFC 8200 §4.5: a packet has one Fragment header, and this one's was just dealt with.
-            Ok(rest) if rest.needs_reassembly() => {
+            // RFC 8200 §4.1: a packet has one Fragment header, and this one's was just dealt with.
+            Ok(rest) if rest.fragment.is_some() => {
                 self.counters.ip6.bad_headers += 1;
                 None
             }
             Ok(rest) => {
-                if let Err(refusal) = self.check_chain(&rest, header.dst.is_multicast()) {
+                if let Err(refusal) = self.check_chain(&rest, first.dst.is_multicast()) {
                     self.counters.ip6.bad_options += 1;
                     if let Refusal::Problem(error) = refusal {
                         self.parameter_problem6(now, &ready, error);

@@ -78,6 +78,8 @@ pub struct Inbound<'a> {
     pub gso_size: Option<u16>,
     /// Addressed to a group: multicast or broadcast, of IP or of the link.
     pub group: bool,
+    /// It came with a fragment header, be it in one piece.
+    pub fragmented: bool,
 }
 
 /// The way to one destination from one source, with what was found out about it. A transport keeps

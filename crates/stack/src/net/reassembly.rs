@@ -48,14 +48,17 @@ pub struct Piece<'a> {
     pub header: &'a [u8],
     /// What the data of the first fragment begin with.
     pub proto: u8,
+    /// IPv6: where in `header` the field stands that says so.
+    pub next_field: usize,
 }
 
-/// A datagram put together.
+/// A datagram put together. All but the data is of the fragment at offset 0.
 #[derive(Debug)]
 pub struct Whole {
     pub header: Vec<u8>,
     pub data: Vec<u8>,
     pub proto: u8,
+    pub next_field: usize,
 }
 
 #[derive(Debug)]
@@ -87,13 +90,16 @@ struct Partial {
     key: Key,
     link: LinkId,
     data: Vec<u8>,
-    /// Ranges that have come, sorted, apart from each other.
+    /// Where each fragment that has come begins and ends, in order. They are not joined: only what was
+    /// a fragment by itself is a duplicate when it comes again.
     ranges: Vec<(usize, usize)>,
+    /// Bytes in `ranges`.
+    filled: usize,
     /// Length of the whole, once the last fragment has come.
     total: Option<usize>,
     header: Vec<u8>,
     proto: u8,
-    fragments: usize,
+    next_field: usize,
     /// An overlap was seen: whatever comes further is discarded.
     dead: bool,
     deadline: Instant,
@@ -144,9 +150,6 @@ impl Reassembly {
         if partial.dead {
             return Outcome::Overlap;
         }
-        if partial.fragments >= FRAGMENTS_MAX {
-            return Outcome::Full;
-        }
         // Ends must agree.
         let highest = partial.ranges.last().map_or(0, |r| r.1);
         let contradicts = match partial.total {
@@ -157,25 +160,25 @@ impl Reassembly {
             return Outcome::Malformed;
         }
         let place = partial.ranges.partition_point(|r| r.0 < piece.offset);
-        if partial.ranges.iter().any(|r| r.0 <= piece.offset && end <= r.1)
-            && partial.data[piece.offset..end] == *piece.data
-        {
-            return Outcome::Duplicate;
-        }
         let before = place.checked_sub(1).map(|i| partial.ranges[i]);
         let after = partial.ranges.get(place).copied();
+        if after == Some((piece.offset, end)) && partial.data[piece.offset..end] == *piece.data {
+            return Outcome::Duplicate;
+        }
         if before.is_some_and(|r| r.1 > piece.offset) || after.is_some_and(|r| r.0 < end) {
             partial.dead = true;
             self.bytes -= partial.data.len();
             partial.data = Vec::new();
             return Outcome::Overlap;
         }
+        if partial.ranges.len() >= FRAGMENTS_MAX {
+            return Outcome::Full;
+        }
         if partial.data.len() < end {
             self.bytes += end - partial.data.len();
             partial.data.resize(end, 0);
         }
         partial.data[piece.offset..end].copy_from_slice(piece.data);
-        partial.fragments += 1;
         if !piece.more {
             partial.total = Some(end);
         }
@@ -183,19 +186,19 @@ impl Reassembly {
             self.bytes = self.bytes - partial.header.len() + piece.header.len();
             partial.header = piece.header.to_vec();
             partial.proto = piece.proto;
+            partial.next_field = piece.next_field;
         }
-        match (before.filter(|r| r.1 == piece.offset), after.filter(|r| r.0 == end)) {
-            (Some(_), Some(a)) => {
-                partial.ranges[place - 1].1 = a.1;
-                partial.ranges.remove(place);
-            }
-            (Some(_), None) => partial.ranges[place - 1].1 = end,
-            (None, Some(_)) => partial.ranges[place].0 = piece.offset,
-            (None, None) => partial.ranges.insert(place, (piece.offset, end)),
-        }
-        if partial.total.is_some_and(|total| partial.ranges == [(0, total)]) {
+        partial.ranges.insert(place, (piece.offset, end));
+        partial.filled += piece.data.len();
+        // Without overlaps, as many bytes as the whole has are the whole.
+        if partial.total == Some(partial.filled) {
             let done = self.remove(index, agenda).expect("the slot is live");
-            return Outcome::Whole(Whole { header: done.header, data: done.data, proto: done.proto });
+            return Outcome::Whole(Whole {
+                header: done.header,
+                data: done.data,
+                proto: done.proto,
+                next_field: done.next_field,
+            });
         }
         Outcome::Kept
     }
@@ -204,9 +207,16 @@ impl Reassembly {
     pub fn expire(&mut self, index: u32, agenda: &mut Agenda) -> Option<Abandoned> {
         self.slots.get_mut(index as usize)?.as_mut()?.deadline = Instant::FAR;
         let partial = self.remove(index, agenda)?;
-        let first_len = partial.ranges.first().filter(|r| r.0 == 0 && !partial.dead).map(|r| r.1);
-        let first = first_len.map(|n| (partial.header, partial.data[..n].to_vec()));
-        Some(Abandoned { key: partial.key, link: partial.link, fragments: partial.fragments, first })
+        // What came of the first fragment's data without a gap.
+        let mut first_len = 0;
+        for range in partial.ranges.iter().take_while(|_| !partial.dead) {
+            if range.0 == first_len {
+                first_len = range.1;
+            }
+        }
+        let fragments = partial.ranges.len();
+        let first = (first_len > 0).then(|| (partial.header, partial.data[..first_len].to_vec()));
+        Some(Abandoned { key: partial.key, link: partial.link, fragments, first })
     }
 
     #[cfg(test)]
@@ -226,10 +236,11 @@ impl Reassembly {
             link: piece.link,
             data: Vec::new(),
             ranges: Vec::new(),
+            filled: 0,
             total: None,
             header: Vec::new(),
             proto: piece.proto,
-            fragments: 0,
+            next_field: piece.next_field,
             dead: false,
             deadline: Instant::FAR,
             born: self.births,
@@ -269,7 +280,7 @@ impl Reassembly {
                 kept = Some((born, index));
                 continue;
             }
-            result = self.remove(index, agenda).map(|p| p.fragments);
+            result = self.remove(index, agenda).map(|p| p.ranges.len());
             break;
         }
         if let Some(age) = kept {
@@ -301,7 +312,7 @@ mod tests {
     };
 
     fn piece<'a>(offset: usize, data: &'a [u8], more: bool) -> Piece<'a> {
-        Piece { key: KEY, link: LinkId(2), offset, more, data, header: &[0x45; 20], proto: 17 }
+        Piece { key: KEY, link: LinkId(2), offset, more, data, header: &[0x45; 20], proto: 17, next_field: 0 }
     }
 
     #[test]

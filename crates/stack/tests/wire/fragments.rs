@@ -340,3 +340,80 @@ fn an_empty_fragment_is_discarded() {
     host.receive(packet.frame());
     assert_eq!(host.counter("ip", "malformed fragments dropped"), 1);
 }
+
+/// RFC 8200 §4.5: the reassembled packet's headers are those of the fragment at offset 0, whichever
+/// came last.
+#[test]
+fn the_headers_are_those_of_the_first_fragment() {
+    let (mut host, whole) = (host6(), datagram6());
+    let mut first = piece6(&whole, 0, 800, 5);
+    (first.header.hop_limit, first.header.traffic_class) = (77, 0x20);
+    let mut last = piece6(&whole, 800, 2008, 5);
+    // What a fragment behind the first says of the next header counts for nothing.
+    last.payload[0] = proto::TCP;
+    (last.header.hop_limit, last.header.traffic_class) = (11, 0x40);
+    host.receive(first.frame());
+    host.receive(last.frame());
+    let (_, meta, data) = host.datagram();
+    assert_eq!((meta.ttl, meta.tos, data.len()), (77, 0x20, 2000));
+}
+
+/// RFC 791 §3.2: the same for IPv4.
+#[test]
+fn the_ipv4_header_is_that_of_the_first_fragment() {
+    let (mut host, whole) = (host(), datagram4());
+    let (mut first, mut last) = (piece(&whole, 0, 800), piece(&whole, 800, 2008));
+    (first.header.ttl, first.header.tos) = (77, 0x20);
+    (last.header.ttl, last.header.tos) = (11, 0x40);
+    host.receive(first.frame());
+    host.receive(last.frame());
+    let (_, meta, _) = host.datagram();
+    assert_eq!((meta.ttl, meta.tos), (77, 0x20));
+}
+
+/// RFC 5722 §4: a piece of what has come already is an overlap like any other, even with the same
+/// bytes: only a fragment that was the same by itself is a duplicate (RFC 8200 §4.5).
+#[test]
+fn a_part_of_a_fragment_is_an_overlap() {
+    let (mut host, whole) = (host6(), datagram6());
+    for (from, to) in [(0, 800), (80, 160), (800, 1600), (1600, 2008)] {
+        host.receive(piece6(&whole, from, to, 5).frame());
+    }
+    host.expect_no_datagram();
+}
+
+/// RFC 5722 §4: so is one that spans two others, or the same place with other bytes.
+#[test]
+fn other_overlaps_discard_the_datagram() {
+    let whole = datagram6();
+    let mut forged = piece6(&whole, 0, 800, 5);
+    *forged.payload.last_mut().expect("not empty") ^= 1;
+    for overlap in [piece6(&whole, 0, 1600, 5), forged] {
+        let mut host = host6();
+        host.receive(piece6(&whole, 0, 800, 5).frame());
+        host.receive(piece6(&whole, 800, 1600, 5).frame());
+        host.receive(overlap.frame());
+        host.receive(piece6(&whole, 1600, 2008, 5).frame());
+        host.expect_no_datagram();
+        assert_eq!(host.counter("ip6", "fragments that exceeded limit or overlap"), 2);
+    }
+}
+
+/// RFC 8200 §4.1: a packet has one Fragment header; one inside what was put together, were it of a
+/// whole, is refused.
+#[test]
+fn a_fragment_header_inside_a_reassembled_packet_is_refused() {
+    for more in [true, false] {
+        let mut host = host6();
+        let mut inner = vec![0; 8];
+        FragmentHeader { next: proto::UDP, offset: 0, more, id: 9 }.emit(&mut inner);
+        inner.extend_from_slice(&udp6(PEER6, HOST6, 2000, 1000, &bytes(100)));
+        for (from, to) in [(0, 64), (64, inner.len())] {
+            let mut fragment = piece6(&inner, from, to, 5);
+            fragment.payload[0] = proto::IPV6_FRAG;
+            host.receive(fragment.frame());
+        }
+        host.expect_no_datagram();
+        assert_eq!(host.counter("ip6", "packets reassembled ok"), 1);
+    }
+}

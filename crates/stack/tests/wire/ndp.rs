@@ -316,3 +316,48 @@ fn an_echo_to_our_link_local_address_is_answered_on_its_link() {
     host.receive(packet.frame());
     assert_eq!(host.expect_ip6().header.src, HOST_LL);
 }
+
+/// RFC 6980 §5: neighbour discovery that carries a fragment header is ignored in silence, also when it
+/// is in one piece.
+#[test]
+fn discovery_in_fragments_is_ignored() {
+    use wire::ipv6::FragmentHeader;
+    let whole = solicit(PEER6, HOST6);
+    let in_pieces = |cuts: &[usize]| {
+        let ends = cuts.iter().copied().chain([whole.payload.len()]);
+        let mut from = 0;
+        let mut frames = Vec::new();
+        for to in ends {
+            let mut payload = vec![0; 8];
+            let more = to < whole.payload.len();
+            FragmentHeader { next: proto::ICMPV6, offset: from as u16, more, id: 5 }.emit(&mut payload);
+            payload.extend_from_slice(&whole.payload[from..to]);
+            let mut header = whole.header;
+            header.next_header = proto::IPV6_FRAG;
+            frames.push(Ip6 { header, payload, ..whole.clone() }.frame());
+            from = to;
+        }
+        frames
+    };
+    for cuts in [&[][..], &[16]] {
+        let mut host = host();
+        for frame in in_pieces(cuts) {
+            host.receive(frame);
+        }
+        host.expect_nothing();
+        assert_eq!(state(&host), None);
+        assert_eq!(host.counter("icmp6", "neighbour discovery messages in fragments ignored"), 1);
+    }
+}
+
+/// RFC 4861 §6.1.2, §7.1.2, §8.1: advertisements and redirects count only with a hop limit of 255.
+#[test]
+fn discovery_from_off_the_link_is_ignored() {
+    let (mut host, _) = acquainted();
+    let target = NdpMessage::NeighborAdvert { router: false, solicited: true, override_: true, target: PEER6 };
+    let mut packet = nd_packet(PEER6, HOST6, target, &[NdpOption::TargetLinkAddr(OTHER_MAC)]);
+    packet.header.hop_limit = 254;
+    host.receive(packet.frame());
+    assert_eq!(state(&host), Some((NeighbourState::Reachable, Some(PEER_MAC))));
+    assert_eq!(host.counter("icmp6", "bad neighbor advertisement messages"), 1);
+}

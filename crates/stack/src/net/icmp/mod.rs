@@ -104,6 +104,7 @@ impl Net {
             csum: RxCsum::Unknown,
             gso_size: None,
             group: false,
+            fragmented: false,
         };
         self.icmp_error(now, &inbound, Trouble::HostUnreachable);
     }

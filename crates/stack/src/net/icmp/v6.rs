@@ -104,6 +104,11 @@ impl Net {
                 icmp.parameter_received += 1;
                 self.about6(original, Errno::EPROTO, true, None)
             }
+            // RFC 6980 §5: neighbour discovery with a fragment header is ignored in silence.
+            Icmpv6Message::Other { kind: ND_FIRST..=ND_LAST, .. } if packet.fragmented => {
+                icmp.nd_fragmented += 1;
+                None
+            }
             Icmpv6Message::Other { kind: ND_FIRST..=ND_LAST, .. } => {
                 self.ndp_input(now, packet, src, dst);
                 None
