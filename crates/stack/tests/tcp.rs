@@ -6,15 +6,23 @@ mod harness;
 
 #[path = "tcp/closing.rs"]
 mod closing;
+#[path = "tcp/congestion.rs"]
+mod congestion;
 #[path = "tcp/data.rs"]
 mod data;
+#[path = "tcp/half_open.rs"]
+mod half_open;
 #[path = "tcp/loss.rs"]
 mod loss;
 #[path = "tcp/opening.rs"]
 mod opening;
 #[path = "tcp/options.rs"]
 mod options;
+#[path = "tcp/orphans.rs"]
+mod orphans;
 #[path = "tcp/resets.rs"]
 mod resets;
+#[path = "tcp/time_wait.rs"]
+mod time_wait;
 #[path = "tcp/windows.rs"]
 mod windows;

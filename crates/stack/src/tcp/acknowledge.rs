@@ -1,6 +1,6 @@
 //! What an acknowledgement does (RFC 9293 §3.10.7.4 fifth; RFC 5681; RFC 6675; RFC 5961 §5).
 
-use wire::tcp::{SeqNr, TcpFlags};
+use wire::tcp::SeqNr;
 
 use super::connection::{Connection, Disposition, Phase, Recovery};
 use super::endpoint::Flow;
@@ -64,15 +64,17 @@ impl Connection {
             self.snd_wl2 = ack;
             self.max_wnd = self.max_wnd.max(window);
             if opened {
+                // The intervals of the probes say nothing of the path.
+                self.rtt.progress();
                 self.clocks.persist = Instant::FAR;
                 self.retries = 0;
                 self.retrying_since = None;
-                if self.snd_nxt.gt(self.snd_una) && self.clocks.retransmit == Instant::FAR {
+                if self.snd_max.gt(self.snd_una) {
                     self.clocks.retransmit = env.now + self.rtt.rto();
                 }
             }
         }
-        if self.clocks.persist != Instant::FAR {
+        if self.clocks.persist != Instant::FAR || self.snd_wnd == 0 {
             self.retries = 0; // the peer lives, however long it keeps its window shut
             self.retrying_since = None;
         }
@@ -81,11 +83,12 @@ impl Connection {
     /// RFC 5681 §2's duplicate: data outstanding, nothing carried, window unchanged; with SACK, one
     /// that reports something new (RFC 6675 §2).
     fn on_duplicate(&mut self, env: &mut Env<'_>, segment: &Segment<'_>, newly_sacked: u32, window_changed: bool) {
-        if self.snd_max == self.snd_una || segment.seq_len() > 0 {
+        if self.snd_max == self.snd_una {
             return;
         }
-        let duplicate = if self.sack { newly_sacked > 0 } else { !window_changed };
-        if !duplicate || segment.has(TcpFlags::FIN) {
+        // With SACK, whether it carries data or moves the window makes no difference (RFC 6675 §2).
+        let duplicate = if self.sack { newly_sacked > 0 } else { !window_changed && segment.seq_len() == 0 };
+        if !duplicate {
             return;
         }
         env.counters.duplicate_acks += 1;
@@ -111,6 +114,13 @@ impl Connection {
             self.snd_nxt = ack;
         }
         self.board.acknowledge(ack);
+        // These marks stay within reach of comparison, however much is sent without need of them.
+        if self.small_until.lt(ack) {
+            self.small_until = ack;
+        }
+        if self.recovered_to.lt(ack) {
+            self.recovered_to = ack + u32::MAX; // the byte before
+        }
         self.rtt.progress();
         self.retries = 0;
         self.window_probes = 0;

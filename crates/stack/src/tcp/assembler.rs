@@ -40,6 +40,15 @@ impl Assembler {
         true
     }
 
+    /// Whether all of `range` is in place already. Its place counts as that of the latest segment.
+    pub fn covers(&mut self, range: &Range<u32>) -> bool {
+        let found = self.ranges.iter().find(|r| r.start <= range.start && range.end <= r.end);
+        if let Some(r) = found {
+            self.latest = r.start;
+        }
+        found.is_some()
+    }
+
     /// `n` bytes arrived in order. Gives back how many more now follow them without a gap.
     pub fn advance(&mut self, n: u32) -> u32 {
         if self.ranges.is_empty() {

@@ -28,8 +28,11 @@ impl Tcp {
         Ok(Self::id(index, self.table.at(index).generation))
     }
 
-    fn index(&self, id: SocketId) -> Result<u32, Errno> {
-        if self.table.is(id.index, id.generation) { Ok(id.index) } else { Err(Errno::EBADF) }
+    /// A name is good while a program holds the socket; a connection that ends by itself afterwards
+    /// has none. Errors: EBADF.
+    pub(super) fn index(&self, id: SocketId) -> Result<u32, Errno> {
+        let alive = self.table.is(id.index, id.generation) && self.table.at(id.index).held;
+        if alive { Ok(id.index) } else { Err(Errno::EBADF) }
     }
 
     pub fn bind(&mut self, net: &Net, id: SocketId, addr: SocketAddr, privileged: bool) -> Result<(), Errno> {
@@ -174,7 +177,7 @@ impl Tcp {
         let peer = scoped(peer.ip(), peer.port(), path.link);
         let local = scoped(path.src, e.local.port(), path.link);
         let key = self.choose_flow(pool, now, index, local, peer)?;
-        let iss = self.secrets.isn(now, key.local, key.peer);
+        let iss = self.initial_number(now, &key);
         let offset = self.secrets.timestamp_offset(key.local, key.peer);
         self.counters.connects += 1;
         self.flows.insert(key, index);
@@ -246,6 +249,7 @@ impl Tcp {
         };
         if let Some(&old) = self.flows.get(&key) {
             self.counters.time_wait_reused += 1;
+            self.note_old_numbers(old);
             self.end(pool, old, None);
         }
         Ok(key)
@@ -419,9 +423,9 @@ impl Tcp {
                 self.stop_listening(net, pool, now, index);
                 self.free(index);
             }
-            State::SynSent(_) | State::SynReceived(_) => {
-                self.end(pool, index, None);
-            }
+            State::SynSent(_) => self.end(pool, index, None),
+            // RFC 9293 §3.10.4: the FIN goes out when the connection stands.
+            State::SynReceived(s) => s.shutdown = true,
             State::Open(c) => {
                 c.held = false;
                 // RFC 1122 §4.2.2.13, RFC 2525 §2.17: bytes that nobody will read mean a reset.

@@ -152,6 +152,8 @@ pub struct Connection {
     pub max_wnd: u32,
     pub snd_scale: u8,
     pub tx: Ring,
+    /// Where the last segment ends that was smaller than `mss` (Nagle).
+    pub small_until: SeqNr,
     /// Payload bytes of a full segment, our options taken off.
     pub mss: u32,
     /// The MSS that the peer announced.
@@ -265,15 +267,18 @@ impl Connection {
         let left = self.window_left();
         let step = (self.rx.limit() as u32 / 2).min(self.rcv_mss.max(self.mss));
         let window = if room >= left + step { room } else { left };
-        let scale_step = (1u32 << self.rcv_scale) - 1;
+        let unit = 1u32 << self.rcv_scale;
         let max = 65_535u32 << self.rcv_scale;
-        // Rounded up, what is left never shrinks by the scaling.
-        if window == left { window.saturating_add(scale_step).min(max) } else { window.min(max) }
+        // Rounded up, what is left does not shrink by the scaling. But a peer that sends less than a
+        // unit at a time would so be given a little more each time, for ever: without room for it, the
+        // field says less than was promised, and what was promised is still taken.
+        let round_up = window == left && window.next_multiple_of(unit) < room.saturating_add(unit);
+        if round_up { window.next_multiple_of(unit).min(max) } else { window.min(max) }
     }
 
     /// Sets the clocks that depend on the state after anything happened.
     pub fn keepalive_from(&mut self, now: Instant, options: &Options) {
-        self.clocks.keepalive = if options.keepalive && !self.phase.receive_closed() {
+        self.clocks.keepalive = if options.keepalive && self.held {
             self.keep_probes = 0;
             now + Duration::from_secs(u64::from(options.keep_idle))
         } else {

@@ -39,6 +39,9 @@ pub enum SynReceivedOutcome {
     Keep,
     /// A duplicate SYN: the SYN-ACK is to be sent again.
     Repeat,
+    /// Not of this connection's window, or a reset that somebody guessed: to be answered by an
+    /// acknowledgement and nothing else.
+    Acknowledge,
     Established(Box<Connection>),
     /// RST in the window: back to the listener, or refused after a simultaneous open.
     Gone,
@@ -186,6 +189,28 @@ impl SynReceived {
         let _ = env.send(path, out);
     }
 
+    /// An acknowledgement of the peer's SYN by itself.
+    pub fn acknowledge(&self, env: &mut Env<'_>, key: &FlowKey, path: &mut Path, options: &Options) {
+        let scale = self.scale.map_or(0, |_| env.settings.window_scale());
+        let out = Outgoing {
+            src_port: key.local.port(),
+            dst_port: key.peer.port(),
+            seq: self.handshake.iss + 1,
+            ack: Some(self.irs + 1),
+            flags: TcpFlags::ACK,
+            window: syn_window(options) >> scale,
+            options: TcpOptions {
+                timestamps: self.timestamps.map(|ts| (ts.value(env.now), ts.recent)),
+                ..TcpOptions::default()
+            },
+            data: None,
+            gso_size: None,
+            ip: options.ip(path.dst),
+        };
+        env.counters.acks_sent += 1;
+        let _ = env.send(path, out);
+    }
+
     /// RFC 9293 §3.10.7.4 in SYN_RECEIVED.
     pub fn on_segment(
         &mut self,
@@ -197,10 +222,14 @@ impl SynReceived {
     ) -> SynReceivedOutcome {
         let next = self.irs + 1;
         let window = u32::from(syn_window(options));
-        let inside = segment.seq().ge(next) && segment.seq().lt(next + window);
+        let inside = |seq: SeqNr| seq.ge(next) && seq.lt(next + window);
         if segment.has(TcpFlags::RST) {
-            // RFC 5961 §3.2 leaves the exact match to synchronised states; any in the window ends this.
-            return if inside { SynReceivedOutcome::Gone } else { SynReceivedOutcome::Keep };
+            // RFC 9293 §3.10.7.4, second: exact, within the window, or neither.
+            return match segment.seq() {
+                seq if seq == next => SynReceivedOutcome::Gone,
+                seq if inside(seq) => SynReceivedOutcome::Acknowledge,
+                _ => SynReceivedOutcome::Keep,
+            };
         }
         if segment.has(TcpFlags::SYN) {
             let same = segment.seq() == self.irs;
@@ -217,16 +246,17 @@ impl SynReceived {
             && (value.wrapping_sub(ts.recent) as i32) < 0
         {
             env.counters.paws_dropped += 1;
-            return SynReceivedOutcome::Repeat;
+            return SynReceivedOutcome::Acknowledge;
+        }
+        let end = segment.end();
+        if !inside(segment.seq()) && !(end.gt(next) && inside(end + u32::MAX)) {
+            return SynReceivedOutcome::Acknowledge;
         }
         if !segment.has(TcpFlags::ACK) {
             return SynReceivedOutcome::Keep;
         }
         if segment.header.ack != self.handshake.iss + 1 {
             return SynReceivedOutcome::Reset;
-        }
-        if !inside && segment.seq() != next {
-            return SynReceivedOutcome::Repeat;
         }
         if let (Some(ts), Some((value, _))) = (&mut self.timestamps, segment.options.timestamps) {
             ts.recent = value;
@@ -254,8 +284,12 @@ impl SynReceived {
         } else {
             rtt.after_syn_retransmission();
         }
-        let control =
+        let mut control =
             congestion::by_name(options.congestion, mss).unwrap_or_else(|| Box::new(congestion::NewReno::new(mss)));
+        if self.handshake.sent > 2 {
+            // RFC 6928 §2: a SYN lost more than once leaves one segment of the initial window.
+            control.on_rto(env.now, 0, false);
+        }
         env.counters.established += 1;
         let mut connection = Box::new(Connection {
             src_port: key.local.port(),
@@ -270,6 +304,7 @@ impl SynReceived {
             max_wnd: self.snd_wnd,
             snd_scale: self.scale.unwrap_or(0),
             tx: Ring::new(options.sndbuf),
+            small_until: una,
             mss,
             peer_mss: self.peer_mss,
             rcv_nxt: next,
@@ -285,7 +320,7 @@ impl SynReceived {
             board: Scoreboard::default(),
             duplicate_acks: 0,
             recovery: Recovery::None,
-            recovered_to: una,
+            recovered_to: self.handshake.iss,
             rtt,
             probe: None,
             control,

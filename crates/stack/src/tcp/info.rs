@@ -43,10 +43,7 @@ pub struct Info {
 impl Tcp {
     /// `None` for a name that is dead.
     pub fn info(&self, now: Instant, id: SocketId) -> Option<Info> {
-        if !self.table.is(id.index, id.generation) {
-            return None;
-        }
-        let e = self.table.at(id.index);
+        let e = self.table.at(self.index(id).ok()?);
         let state = match &e.state {
             State::Open(c) => match c.phase {
                 Phase::Established => 1,

@@ -126,7 +126,10 @@ impl Tcp {
                 self.on_syn_received(net, pool, now, index, packet, segment, key);
                 true
             }
-            State::TimeWait(_) => self.on_time_wait(net, pool, now, index, segment),
+            State::TimeWait(_) => {
+                let listens = self.listener_for(key, packet.link).is_some();
+                self.on_time_wait(net, pool, now, index, segment, listens)
+            }
             State::Closed | State::Listen(_) => false,
         }
     }
@@ -208,6 +211,18 @@ impl Tcp {
         match outcome {
             SynReceivedOutcome::Keep => {}
             SynReceivedOutcome::Reset => self.reset_in_reply(net, pool, now, packet, segment),
+            SynReceivedOutcome::Acknowledge => {
+                if !self.challenges.allow(now, self.settings.challenge_acks) {
+                    self.counters.challenge_acks_limited += 1;
+                    return;
+                }
+                self.counters.challenge_acks += 1;
+                self.with(net, pool, now, index, |env, e| {
+                    if let (State::SynReceived(s), Some(path)) = (&e.state, e.path.as_deref_mut()) {
+                        s.acknowledge(env, key, path, &e.options);
+                    }
+                });
+            }
             SynReceivedOutcome::Gone => {
                 self.counters.failed += 1;
                 self.end(pool, index, Some(Errno::ECONNREFUSED));
@@ -230,6 +245,9 @@ impl Tcp {
                 e.state = State::Open(connection);
                 match parent {
                     None => {
+                        if let State::Open(c) = &mut e.state {
+                            c.held = e.held;
+                        }
                         e.events |= Events::CONNECTED | Events::WRITABLE;
                         self.mark_dirty(index);
                         self.settle(index);
@@ -295,7 +313,9 @@ impl Tcp {
         self.conclude(net, pool, now, index, disposition);
     }
 
-    /// RFC 9293 §3.10.7.4 in TIME_WAIT, with RFC 1122 §4.2.2.13 and RFC 6191 for a new SYN.
+    /// RFC 9293 §3.10.7.4 in TIME_WAIT, with RFC 1122 §4.2.2.13 and RFC 6191 for a new SYN where
+    /// somebody `listens` for it.
+    #[allow(clippy::too_many_arguments)]
     fn on_time_wait(
         &mut self,
         net: &mut Net,
@@ -303,17 +323,19 @@ impl Tcp {
         now: Instant,
         index: u32,
         segment: &Segment<'_>,
+        listens: bool,
     ) -> bool {
         let time_wait = self.settings.time_wait;
         let fresh = self.with(net, pool, now, index, |env, e| {
             let (local, peer) = (e.local.port(), e.peer.map_or(0, |p| p.port()));
             let State::TimeWait(t) = &mut e.state else { return false };
-            if segment.has(TcpFlags::SYN) && !segment.has(TcpFlags::ACK) && !segment.has(TcpFlags::RST) {
-                let newer = match (t.timestamps, segment.options.timestamps) {
-                    (Some(ts), Some((value, _))) => (value.wrapping_sub(ts.recent) as i32) > 0,
-                    _ => false,
+            if listens && segment.header.flags.without(TcpFlags::PSH) == TcpFlags::SYN {
+                // RFC 6191 §2: a timestamp of before says old, one of after new, whatever the number.
+                let age = match (t.timestamps, segment.options.timestamps) {
+                    (Some(ts), Some((value, _))) => value.wrapping_sub(ts.recent) as i32,
+                    _ => 0,
                 };
-                if newer || segment.seq().gt(t.rcv_nxt) {
+                if age > 0 || (age == 0 && segment.seq().gt(t.rcv_nxt)) {
                     return true;
                 }
             }
@@ -321,7 +343,8 @@ impl Tcp {
             if segment.has(TcpFlags::RST) {
                 return false;
             }
-            if segment.has(TcpFlags::FIN) {
+            // The peer's FIN once more, not just any.
+            if segment.has(TcpFlags::FIN) && segment.end() == t.rcv_nxt {
                 t.until = env.now + time_wait;
             }
             if segment.seq_len() > 0 || segment.seq() != t.rcv_nxt {
@@ -333,6 +356,7 @@ impl Tcp {
         });
         if fresh {
             self.counters.time_wait_reused += 1;
+            self.note_old_numbers(index);
             self.end(pool, index, None);
             return false;
         }
@@ -385,7 +409,7 @@ impl Tcp {
         if let State::Listen(state) = &mut self.table.at_mut(listener).state {
             state.half_open += 1;
         }
-        let iss = self.secrets.isn(now, key.local, key.peer);
+        let iss = self.initial_number(now, key);
         let offset = self.secrets.timestamp_offset(key.local, key.peer);
         let e = self.table.at_mut(index);
         e.held = false;

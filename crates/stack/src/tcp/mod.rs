@@ -33,6 +33,7 @@ use std::collections::VecDeque;
 use errno::Errno;
 use hashbrown::HashMap;
 use shm::Pool;
+use wire::tcp::SeqNr;
 
 pub use info::Info;
 pub use settings::Settings;
@@ -71,6 +72,8 @@ pub struct Tcp {
     counters: Counters,
     challenges: ChallengeLimit,
     secrets: Secrets,
+    /// The flow of a TIME_WAIT connection that just gave way, and what it had sent.
+    reused: Option<(FlowKey, SeqNr)>,
     somaxconn: usize,
     due: Vec<((u32, u32), Instant)>,
 }
@@ -92,6 +95,7 @@ impl Tcp {
             counters: Counters::default(),
             challenges: ChallengeLimit::default(),
             secrets,
+            reused: None,
             somaxconn: config.somaxconn,
             due: Vec::new(),
         }
@@ -251,6 +255,26 @@ impl Tcp {
         self.table.insert(domain, options)
     }
 
+    /// A TIME_WAIT connection is about to give way to a new one of the same addresses and ports.
+    fn note_old_numbers(&mut self, index: u32) {
+        let e = self.table.at(index);
+        if let (State::TimeWait(t), Some(key)) = (&e.state, e.key()) {
+            self.reused = Some((key, t.snd_nxt));
+        }
+    }
+
+    /// The initial sequence number of a new connection: beyond all that a connection of the same name,
+    /// which ended just now, can have sent (RFC 1122 §4.2.2.13).
+    fn initial_number(&mut self, now: Instant, key: &FlowKey) -> SeqNr {
+        /// More than that connection's last window without scaling, as Linux has it.
+        const BEYOND: u32 = 65_535 + 2;
+        let isn = self.secrets.isn(now, key.local, key.peer);
+        match self.reused.take() {
+            Some((old, snd_nxt)) if old == *key && isn.lt(snd_nxt + BEYOND) => snd_nxt + BEYOND,
+            _ => isn,
+        }
+    }
+
     fn evict_time_wait(&mut self, pool: &mut Pool) {
         while let Some((index, generation)) = self.waiting.pop_front() {
             if self.table.is(index, generation) && matches!(self.table.at(index).state, State::TimeWait(_)) {
@@ -371,8 +395,9 @@ impl Tcp {
                 ms => Some(core::time::Duration::from_millis(ms.into())),
             };
             let over = |h: &endpoint::Handshake, retries: u32| match user {
-                Some(limit) => env.now.since(h.first_sent) >= limit,
-                None => h.sent > retries,
+                // Only a program that waits has a say (a child of a listener has none yet).
+                Some(limit) if e.held => env.now.since(h.first_sent) >= limit,
+                _ => h.sent > retries,
             };
             match &mut e.state {
                 State::SynSent(s) if over(&s.handshake, e.options.syn_count) => return Some(timed_out),

@@ -112,9 +112,10 @@ impl Connection {
                 env.counters.received_duplicate += 1;
                 self.dsack = Some((seq, seq + segment.payload.len() as u32));
             }
-            // Its acknowledgement may still be news: RFC 9293 §3.10.7.4 "should be processed" for
-            // a zero window; on_ack checks it by itself.
+            // One that we have not acknowledged yet may have been overtaken on the way by what followed
+            // it: its acknowledgement counts (as Linux has it). Of older ones nothing does.
             if segment.has(TcpFlags::ACK)
+                && segment.end().ge(self.last_ack_sent)
                 && let Some(d) = self.on_ack(env, flow, segment)
             {
                 return Some(d);
@@ -158,6 +159,12 @@ impl Connection {
             seq = seq + cut as u32;
             self.ack_now |= segment.seq_len() > 0;
         }
+        // Nothing follows the peer's FIN, and there is one of it.
+        if let Some(end) = self.fin_at {
+            let before = end.diff(seq).max(0) as usize;
+            payload = &payload[..payload.len().min(before)];
+            fin = false;
+        }
         let offset = seq.diff(self.rcv_nxt).max(0) as usize;
         let room = window.saturating_sub(offset);
         if payload.len() > room {
@@ -166,6 +173,7 @@ impl Connection {
             self.ack_now = true;
         }
         if payload.is_empty() && !fin {
+            self.ack_now |= segment.seq_len() > 0;
             return Disposition::Keep;
         }
         if !payload.is_empty() && !self.held {
@@ -175,7 +183,11 @@ impl Connection {
             return Disposition::Failed(Errno::ECONNRESET);
         }
         if fin {
-            self.fin_at = Some(seq + payload.len() as u32);
+            let end = seq + payload.len() as u32;
+            if (self.ahead.end() as i32) > end.diff(self.rcv_nxt) {
+                return Disposition::Keep; // more had come than this one lets there be: not to be believed
+            }
+            self.fin_at = Some(end);
         }
         self.rcv_mss = self.rcv_mss.max((payload.len() as u32).min(self.mss.max(536)));
         if offset > 0 {
@@ -184,7 +196,7 @@ impl Connection {
         } else if !payload.is_empty() {
             self.take_in_order(env, flow, payload);
         }
-        if self.fin_at == Some(self.rcv_nxt) {
+        if self.fin_at.is_some_and(|end| end.le(self.rcv_nxt)) {
             return self.on_fin(env, flow);
         }
         Disposition::Keep
@@ -195,6 +207,12 @@ impl Connection {
             return;
         }
         let range = offset as u32..(offset + payload.len()) as u32;
+        if self.ahead.covers(&range) {
+            // RFC 2883 §4.2: a duplicate beyond the gap is reported too.
+            env.counters.received_duplicate += 1;
+            self.dsack = Some((self.rcv_nxt + range.start, self.rcv_nxt + range.end));
+            return;
+        }
         let end = self.ahead.end() as usize;
         if self.ahead.insert(range) {
             env.counters.received_out_of_order += 1;
@@ -245,7 +263,6 @@ impl Connection {
         self.fin_at = None;
         self.ack_now = true;
         flow.events(Events::PEER_CLOSED);
-        self.clocks.keepalive = crate::time::Instant::FAR;
         match self.phase {
             Phase::Established => self.phase = Phase::CloseWait,
             Phase::FinWait1 => self.phase = Phase::Closing,

@@ -20,7 +20,10 @@ impl Connection {
     pub fn look_for_loss(&mut self, env: &mut Env<'_>) {
         let lost = self.duplicate_acks >= DUP_THRESH || (self.sack && self.board.is_lost(self.snd_una, self.mss));
         // RFC 6582 §3.2 step 1: duplicates of a window that was dealt with already mean nothing.
-        let dealt_with = self.recovered_to.gt(self.snd_una);
+        // Without SACK nothing tells duplicates of old segments from new ones at the very end of that
+        // window, so that one byte more must be acknowledged.
+        let dealt_with =
+            if self.sack { self.recovered_to.gt(self.snd_una) } else { self.recovered_to.ge(self.snd_una) };
         if self.recovery != Recovery::None || !lost || dealt_with {
             return;
         }
@@ -97,7 +100,7 @@ impl Connection {
         }
         // Rule 2: new data; the caller falls back to rule 3 when there is none.
         match spare {
-            Some(gap) if self.nothing_unsent() => cut(gap),
+            Some(gap) if self.nothing_unsent() || self.window_beyond(self.snd_nxt) == 0 => cut(gap),
             _ => NextSegment::New,
         }
     }
@@ -114,7 +117,8 @@ impl Connection {
     /// The retransmission timer ran out: everything outstanding is sent anew, slowly at first.
     pub fn on_retransmission_timeout(&mut self, env: &mut Env<'_>) {
         env.counters.timeouts += 1;
-        let first = self.retries == 1;
+        // A window that is shut has each time-out answered: it is one loss for all that.
+        let first = self.retries == 1 && !(self.snd_wnd == 0 && matches!(self.recovery, Recovery::Timeout { .. }));
         self.control.on_rto(env.now, self.snd_max.diff(self.snd_una) as u32, first);
         self.rtt.back_off();
         self.recovery = Recovery::Timeout { until: self.snd_max };

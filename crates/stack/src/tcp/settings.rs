@@ -16,6 +16,9 @@ pub struct Settings {
     pub synack_retries: u32,
     /// Retransmissions of data before ETIMEDOUT (RFC 9293 §3.8.3, R2).
     pub data_retries: u32,
+    /// The same for a connection that no program holds any more, whatever its TCP_USER_TIMEOUT says
+    /// (RFC 9293 §3.9.1.5 leaves it to us; Linux: tcp_orphan_retries, with the same eight).
+    pub orphan_retries: u32,
     /// Twice the maximum segment lifetime.
     pub time_wait: Duration,
     /// How long an orphan stays in FIN_WAIT_2.
@@ -45,6 +48,7 @@ impl Default for Settings {
             syn_retries: 6,
             synack_retries: 5,
             data_retries: 15,
+            orphan_retries: 8,
             time_wait: Duration::from_secs(60),
             fin_timeout: Duration::from_secs(60),
             delayed_ack: Duration::from_millis(40),

@@ -23,17 +23,20 @@ impl Connection {
             self.ack_now = true;
             self.quick_acks = Connection::QUICK_ACKS;
         }
-        if self.clocks.retransmit <= env.now && self.give_up(env, flow, env.settings.data_retries) {
-            env.counters.retry_drops += 1;
-            flow.reset(env, self);
-            return Disposition::Failed(flow.soft_error.take().unwrap_or(Errno::ETIMEDOUT));
-        }
         if self.clocks.retransmit <= env.now {
+            let shut = self.snd_wnd == 0;
+            if self.give_up(env, flow, env.settings.data_retries) || (shut && self.orphan_waits()) {
+                env.counters.retry_drops += 1;
+                flow.reset(env, self);
+                return Disposition::Failed(flow.soft_error.take().unwrap_or(Errno::ETIMEDOUT));
+            }
             self.on_retransmission_timeout(env);
+            if shut {
+                self.retransmit_into_shut_window(env, flow);
+            }
         }
         if self.clocks.persist <= env.now {
-            let orphan_waits = !self.held && self.window_probes >= ORPHAN_PROBES_MAX && self.rtt.rto() >= RTO_MAX;
-            if self.give_up(env, flow, PROBES_MAX) || orphan_waits {
+            if self.give_up(env, flow, PROBES_MAX) || self.orphan_waits() {
                 env.counters.retry_drops += 1;
                 flow.reset(env, self);
                 return Disposition::Failed(Errno::ETIMEDOUT);
@@ -50,9 +53,19 @@ impl Connection {
         Disposition::Keep
     }
 
-    /// Counts a time-out; true when it was one too many (RFC 9293 §3.8.3, TCP_USER_TIMEOUT).
+    /// A peer that lives but keeps its window shut may hold a program's connection for ever, not one
+    /// that nobody has any more.
+    fn orphan_waits(&self) -> bool {
+        !self.held && self.window_probes >= ORPHAN_PROBES_MAX && self.rtt.rto() >= RTO_MAX
+    }
+
+    /// Counts a time-out; true when it was one too many (RFC 9293 §3.8.3, TCP_USER_TIMEOUT). The
+    /// user's time-out, which may be weeks, does not lengthen the life of a connection without a user.
     fn give_up(&mut self, env: &Env<'_>, flow: &Flow<'_>, limit: u32) -> bool {
         self.retries += 1;
+        if !self.held && self.retries > env.settings.orphan_retries.min(limit) {
+            return true;
+        }
         let since = *self.retrying_since.get_or_insert(self.last_sent.min(env.now));
         match flow.options.user_timeout {
             0 => self.retries > limit,
@@ -61,17 +74,18 @@ impl Connection {
     }
 
     fn probe_window(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>) {
+        if self.snd_wnd > 0 && self.snd_max == self.snd_una {
+            // The window is open, only too small for sender-side SWS avoidance, or the program corked
+            // what is left: the override of RFC 9293 §3.8.6.2.1 sends what fits.
+            self.clocks.persist = env.now + self.rtt.rto();
+            self.send_into_small_window(env, flow);
+            return;
+        }
         env.counters.window_probes_sent += 1;
         self.window_probes += 1;
         self.rtt.back_off();
         self.clocks.persist = env.now + self.rtt.rto();
-        if self.snd_wnd > 0 && self.snd_max == self.snd_una {
-            // The window is open, only too small for sender-side SWS avoidance: the override of
-            // RFC 9293 §3.8.6.2.1 sends what fits.
-            self.send_into_small_window(env, flow);
-        } else {
-            self.send_probe(env, flow);
-        }
+        self.send_probe(env, flow);
     }
 
     fn on_keepalive(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>) -> Disposition {

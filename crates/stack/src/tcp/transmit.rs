@@ -89,16 +89,18 @@ impl Connection {
             if have == 0 && !fin {
                 return Pause::Wait;
             }
-            let window = (self.snd_una + self.snd_wnd).diff(self.snd_nxt).max(0) as u32;
+            let window = self.window_beyond(self.snd_nxt);
             let budget = self.congestion_room();
+            let idle = self.snd_nxt == self.snd_una && self.snd_max == self.snd_una;
             let Some(len) = self.segment_len(flow, have, at_end, window, budget) else {
-                let idle = self.snd_nxt == self.snd_una && self.snd_max == self.snd_una;
                 let window_is_the_limit = window < have.min(self.mss) && window < budget;
-                return if idle && window_is_the_limit { Pause::Persist } else { Pause::Wait };
+                // tcp(7): output is corked for a while only.
+                return if idle && (window_is_the_limit || flow.options.cork) { Pause::Persist } else { Pause::Wait };
             };
-            let with_fin = fin && len == have;
+            // The FIN takes a place in the window like a byte.
+            let with_fin = fin && len == have && len < window;
             if len == 0 && !with_fin {
-                return Pause::Wait;
+                return if idle { Pause::Persist } else { Pause::Wait };
             }
             let start = self.snd_nxt;
             if !self.send_data(env, flow, start, len, with_fin) {
@@ -111,11 +113,17 @@ impl Connection {
         }
     }
 
+    /// Bytes of the peer's window from `seq` on.
+    pub fn window_beyond(&self, seq: SeqNr) -> u32 {
+        (self.snd_una + self.snd_wnd).diff(seq).max(0) as u32
+    }
+
     /// Bytes that congestion control lets go out now.
     fn congestion_room(&self) -> u32 {
         let mut cwnd = self.control.cwnd();
-        if self.recovery == Recovery::None {
-            // Limited transmit (RFC 3042): a segment each for the first two duplicates.
+        if self.recovery == Recovery::None && !self.sack {
+            // Limited transmit (RFC 3042): a segment each for the first two duplicates. With SACK what
+            // they report has left the pipe already (RFC 6675 §5 step 3).
             cwnd += self.duplicate_acks.min(2) * self.mss;
         }
         cwnd.saturating_sub(self.pipe())
@@ -154,13 +162,14 @@ impl Connection {
         None
     }
 
-    /// Nagle (RFC 9293 §3.7.4): a small segment waits while anything is unacknowledged, TCP_CORK
-    /// holds it back until it is full.
+    /// Nagle as RFC 9293 §3.7.4 has it modified by Minshall: a small segment waits while another small
+    /// one is unacknowledged, so that the rest of a large write need not wait for the peer's delayed
+    /// acknowledgement. TCP_CORK holds it back until it is full.
     fn small_may_go(&self, flow: &Flow<'_>) -> bool {
         if self.phase.fin_outstanding() {
             return true;
         }
-        !flow.options.cork && (flow.options.no_delay || self.snd_max == self.snd_una)
+        !flow.options.cork && (flow.options.no_delay || self.small_until.le(self.snd_una))
     }
 
     /// Sends `len` bytes from `seq` on, with the FIN if `fin`. False when nothing went out.
@@ -188,6 +197,9 @@ impl Connection {
             env.counters.retransmitted_bytes += u64::from(len);
             self.retransmits += segments as u32;
         } else {
+            if len % mss != 0 {
+                self.small_until = seq + len;
+            }
             env.counters.sent_data += u64::from(len > 0) * segments;
             env.counters.sent_bytes += u64::from(len);
             if env.now.since(self.last_received) < env.settings.delayed_ack {
@@ -326,6 +338,16 @@ impl Connection {
 }
 
 impl Connection {
+    /// The peer took its window back after we had filled it: the oldest segment goes out again though
+    /// there is no room for it, which is the probe that RFC 9293 §3.8.6 asks for.
+    pub fn retransmit_into_shut_window(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>) {
+        let len = self.data_len(self.snd_una, self.segment_room());
+        let fin = self.phase.fin_outstanding() && self.snd_una + len == self.tx_end();
+        self.window_probes += 1;
+        let start = self.snd_una;
+        self.send_data(env, flow, start, len, fin);
+    }
+
     /// Sends what the peer's small window holds (at least one byte), as the override time-out asks.
     pub fn send_into_small_window(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>) {
         let have = self.tx_end().diff(self.snd_nxt).max(0) as u32;

@@ -252,3 +252,110 @@ fn keepalive_probes_an_idle_connection_and_gives_up() {
     assert!(w.events(id).contains(Events::FAILED));
     assert_eq!(w.stack.take_error(id), Some(stack::Errno::ETIMEDOUT));
 }
+
+/// RFC 9293 §3.7.4 (Minshall's modification): the rest of a large write does not wait for full segments
+/// before it, only for another small one.
+#[test]
+fn the_rest_of_a_large_write_waits_only_for_a_small_segment() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    w.write(id, &[1; 2500]);
+    assert_eq!(w.drain().iter().map(|s| s.data.len()).collect::<Vec<_>>(), [1000, 1000, 500]);
+    w.write(id, b"small");
+    w.expect_nothing();
+    w.receive_ack(w.host_nxt.wrapping_add(2000));
+    w.expect_nothing();
+    w.receive_ack(w.host_nxt.wrapping_add(2500));
+    assert_eq!(w.expect().data, b"small");
+}
+
+/// tcp(7) TCP_CORK: what is held back goes out after a while though the cork was not drawn.
+#[test]
+fn a_cork_holds_for_a_while_only() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    w.set(id, SockOpt::Cork(true));
+    w.write(id, b"held");
+    w.advance(150);
+    w.expect_nothing();
+    w.advance(100);
+    assert_eq!(w.expect().data, b"held");
+    assert_eq!(w.counter("window probe packets sent"), 0);
+}
+
+/// RFC 9293 §3.10.7.4, first: of a segment that lies wholly before what was acknowledged nothing counts,
+/// also not what it acknowledges.
+#[test]
+fn an_old_segments_acknowledgement_does_not_count() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    w.receive_data(&[1; 1000]);
+    w.write(id, b"sent");
+    w.drain();
+    let mut old = w.seg(ACK);
+    (old.seq, old.ack) = (w.peer_nxt.wrapping_sub(500), w.host_nxt.wrapping_add(4));
+    old.data = vec![1; 400];
+    w.receive(&old);
+    assert_eq!(w.expect_flags(ACK).ack, w.peer_nxt);
+    assert_eq!(w.stack.tcp_info(w.now, id).map(|i| i.unacked), Some(4));
+}
+
+/// RFC 9293 §3.10.7.4, eighth: nothing follows a FIN: bytes beyond it are not taken, and it is not missed
+/// for them.
+#[test]
+fn bytes_beyond_the_fin_are_not_taken() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    let base = w.peer_nxt;
+    let mut fin = w.seg(FIN | ACK);
+    fin.seq = base.wrapping_add(3);
+    w.receive(&fin);
+    let mut s = w.seg(ACK);
+    s.data = b"abcdef".to_vec();
+    w.receive(&s);
+    assert_eq!((w.read(id), w.state()), (b"abc".to_vec(), "CLOSE_WAIT"));
+}
+
+/// RFC 5681 §4.2: a FIN beyond a gap is answered at once, each time.
+#[test]
+fn a_fin_beyond_a_gap_is_answered_each_time() {
+    let mut w = Wire::new();
+    w.connected(&Offer::PLAIN);
+    let mut fin = w.seg(FIN | ACK);
+    fin.seq = w.peer_nxt.wrapping_add(3);
+    for _ in 0..3 {
+        w.receive(&fin);
+        assert_eq!(w.expect_flags(ACK).ack, w.peer_nxt);
+    }
+}
+
+/// RFC 9293 §3.8.5: an urgent pointer does no harm: the bytes stay in line, wherever it points.
+#[test]
+fn urgent_data_stays_in_line() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    for pointer in [0u16, 1, 3, 60_000] {
+        let mut s = w.seg(ACK | wire::tcp::TcpFlags::URG);
+        (s.data, s.urgent) = (b"abc".to_vec(), pointer);
+        w.receive(&s);
+        w.peer_nxt = w.peer_nxt.wrapping_add(3);
+    }
+    assert_eq!(w.read(id), b"abcabcabcabc");
+}
+
+/// Keepalive also runs after the peer closed its side (RFC 1122 §4.2.3.6), not for orphans.
+#[test]
+fn keepalive_runs_in_close_wait() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    for o in [SockOpt::KeepAlive(true), SockOpt::KeepIdle(10), SockOpt::KeepInterval(2), SockOpt::KeepCount(2)] {
+        w.set(id, o);
+    }
+    w.receive(&w.seg(FIN | ACK));
+    w.peer_nxt = w.peer_nxt.wrapping_add(1);
+    w.drain();
+    w.advance(10_100);
+    assert_eq!(w.expect_flags(ACK).seq, w.host_nxt.wrapping_sub(1));
+    w.advance(4_100);
+    assert_eq!(w.stack.take_error(id), Some(stack::Errno::ETIMEDOUT));
+}

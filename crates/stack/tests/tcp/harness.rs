@@ -35,6 +35,7 @@ pub struct Seg {
     pub seq: u32,
     pub ack: u32,
     pub window: u16,
+    pub urgent: u16,
     pub options: TcpOptions,
     pub data: Vec<u8>,
     pub src_port: u16,
@@ -161,6 +162,7 @@ impl Wire {
                 seq: h.seq.0,
                 ack: h.ack.0,
                 window: h.window,
+                urgent: h.urgent,
                 options,
                 data: data.to_vec(),
                 src_port: h.src_port,
@@ -214,6 +216,7 @@ impl Wire {
             seq: self.peer_nxt,
             ack: self.host_nxt,
             window: 60_000,
+            urgent: 0,
             options: TcpOptions::default(),
             data: Vec::new(),
             src_port: PEER_PORT,
@@ -287,6 +290,30 @@ impl Wire {
         self.expect_flags(ACK);
         assert!(self.events(id).contains(Events::CONNECTED));
         id
+    }
+
+    /// A half-open connection to a listener on port 80; what the host sent has been looked at.
+    pub fn half_open(&mut self, offer: &Offer) -> SocketId {
+        let listener = self.listen(5);
+        let mut syn = self.seg(SYN);
+        (syn.ack, syn.window, syn.options) = (0, offer.window, offer.options());
+        self.receive(&syn);
+        self.host_nxt = self.expect_flags(SYN | ACK).seq.wrapping_add(1);
+        self.peer_nxt = self.peer_nxt.wrapping_add(1);
+        listener
+    }
+
+    /// A connection in TIME_WAIT after a listener's side closed first. The listener stays.
+    pub fn time_wait(&mut self, offer: &Offer) {
+        let id = self.accepted(offer);
+        self.close(id);
+        self.host_nxt = self.host_nxt.wrapping_add(1);
+        let mut fin = self.seg(FIN | ACK);
+        fin.options.timestamps = offer.timestamps.then_some((1000, 0));
+        self.receive(&fin);
+        self.peer_nxt = self.peer_nxt.wrapping_add(1);
+        self.drain();
+        assert_eq!(self.state(), "TIME_WAIT");
     }
 
     /// A connection that has become one of requests and responses: acknowledgements are delayed.
@@ -372,6 +399,10 @@ impl Wire {
         value.unwrap_or_else(|| panic!("there is no counter {text:?}"))
     }
 
+    pub fn set(&mut self, id: SocketId, option: stack::SockOpt) {
+        self.stack.set_option(self.now, id, option).expect("an option of TCP");
+    }
+
     pub fn shutdown(&mut self, id: SocketId) {
         self.stack.shutdown(self.now, id, stack::Shutdown::Write).expect("connected");
         self.run();
@@ -385,29 +416,54 @@ impl Wire {
 
 /// The bytes on the wire of a peer's segment.
 pub fn frame(s: &Seg) -> Vec<u8> {
-    let mut tcp = vec![0; 60 + s.data.len()];
-    let header = TcpHeader {
+    addressed(s, PEER, HOST)
+}
+
+/// The same from and to other addresses.
+pub fn addressed(s: &Seg, src: Ipv4Addr, dst: Ipv4Addr) -> Vec<u8> {
+    let mut area = [0; 60];
+    let n = header(s).emit(&s.options, &mut area);
+    ipv4(s, src, dst, &area[..n])
+}
+
+/// A segment with an options area that is given in bytes, a multiple of four.
+pub fn with_options(s: &Seg, area: &[u8]) -> Vec<u8> {
+    let mut tcp = [0; 60];
+    let n = header(s).emit(&TcpOptions::default(), &mut tcp);
+    tcp[n..n + area.len()].copy_from_slice(area);
+    tcp[12] = (((n + area.len()) / 4) as u8) << 4;
+    ipv4(s, PEER, HOST, &tcp[..n + area.len()])
+}
+
+fn header(s: &Seg) -> TcpHeader {
+    TcpHeader {
         src_port: s.src_port,
         dst_port: s.dst_port,
         seq: SeqNr(s.seq),
         ack: SeqNr(s.ack),
         flags: s.flags,
         window: s.window,
-        urgent: 0,
+        urgent: s.urgent,
         checksum: 0,
         header_len: 0,
-    };
-    let n = header.emit(&s.options, &mut tcp);
-    tcp.truncate(n);
+    }
+}
+
+fn ipv4(s: &Seg, src: Ipv4Addr, dst: Ipv4Addr, head: &[u8]) -> Vec<u8> {
+    let mut tcp = head.to_vec();
     tcp.extend_from_slice(&s.data);
-    let pseudo = checksum::pseudo(PEER.into(), HOST.into(), wire::proto::TCP, tcp.len() as u32);
+    let pseudo = checksum::pseudo(src.into(), dst.into(), wire::proto::TCP, tcp.len() as u32);
     let sum = checksum::finish(checksum::combine(pseudo, checksum::partial(&tcp)));
     tcp[16..18].copy_from_slice(&sum.to_be_bytes());
-    packet(wire::proto::TCP, &tcp)
+    packet_between(src, dst, wire::proto::TCP, &tcp)
 }
 
 /// An IPv4 packet from the peer to the host in an Ethernet frame.
 pub fn packet(proto: u8, payload: &[u8]) -> Vec<u8> {
+    packet_between(PEER, HOST, proto, payload)
+}
+
+fn packet_between(src: Ipv4Addr, dst: Ipv4Addr, proto: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 34];
     EthernetHeader { dst: HOST_MAC, src: PEER_MAC, ethertype: wire::ethernet::ETHERTYPE_IPV4 }.emit(&mut bytes);
     let ip = Ipv4Header {
@@ -419,8 +475,8 @@ pub fn packet(proto: u8, payload: &[u8]) -> Vec<u8> {
         frag_offset: 0,
         ttl: 64,
         proto,
-        src: PEER,
-        dst: HOST,
+        src,
+        dst,
         header_len: 20,
     };
     ip.emit(&mut bytes[14..]);

@@ -160,3 +160,141 @@ fn acknowledgements_count_while_our_window_is_closed() {
     w.advance(2_000);
     assert_eq!(w.counter("retransmit time-outs"), before);
 }
+
+/// RFC 9293 §3.8.6 (MUST-35, SHLD-17): a window that is taken back while it is filled is probed by what
+/// it held, for ever while the peer answers, and sending goes on when it opens.
+#[test]
+fn a_window_taken_back_is_probed_and_does_not_end_the_connection() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    w.write(id, &[1; 5000]);
+    w.drain();
+    let mut shut = w.seg(ACK);
+    shut.window = 0;
+    w.receive(&shut);
+    for _ in 0..40 {
+        w.advance(130_000);
+        let probes = w.drain();
+        assert!(!probes.is_empty() && probes.iter().all(|s| s.seq == w.host_nxt), "{probes:?}");
+        w.receive(&shut);
+    }
+    assert_eq!(w.state(), "ESTABLISHED");
+    w.receive(&w.seg(ACK));
+    assert_eq!(w.expect().seq, w.host_nxt);
+    w.receive_ack(w.host_nxt.wrapping_add(5000));
+    assert_eq!(w.stack.tcp_info(w.now, id).map(|i| i.unacked), Some(0));
+}
+
+/// RFC 9293 §3.8.6 (SHLD-16): after a window shrank, what lies beyond its right edge is not sent again.
+#[test]
+fn a_shrunk_window_bounds_retransmission() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    w.write(id, &[1; 5000]);
+    w.drain();
+    let mut small = w.seg(ACK);
+    small.window = 1500;
+    w.receive(&small);
+    w.advance(300);
+    let edge = w.host_nxt.wrapping_add(1500);
+    for s in w.drain() {
+        assert!((s.seq.wrapping_add(s.data.len() as u32).wrapping_sub(edge) as i32) <= 0, "{s:?}");
+    }
+}
+
+/// RFC 9293 §3.8.6.1: the probes' intervals are no measure of the path: what is sent into the opened
+/// window and lost is sent again after the ordinary time-out.
+#[test]
+fn the_back_off_of_probes_ends_when_the_window_opens() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { window: 0, ..Offer::PLAIN });
+    w.write(id, &[1; 1000]);
+    let mut shut = w.seg(ACK);
+    shut.window = 0;
+    for _ in 0..10 {
+        w.advance(130_000);
+        w.receive(&shut);
+    }
+    w.drain();
+    w.receive(&w.seg(ACK));
+    assert_eq!(w.expect().data.len(), 1000);
+    w.advance(1_100);
+    assert_eq!(w.expect().data.len(), 1000);
+}
+
+/// RFC 9293 §3.4: the FIN takes a place in the sequence space: it waits for room in the window, which is
+/// probed for it.
+#[test]
+fn a_fin_waits_for_room_in_the_window() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { window: 500, ..Offer::PLAIN });
+    w.write(id, &[1; 500]);
+    w.shutdown(id);
+    let data = w.expect();
+    assert!(!data.flags.contains(FIN) && data.data.len() == 500);
+    w.expect_nothing();
+    w.host_nxt = w.host_nxt.wrapping_add(500);
+    let mut shut = w.seg(ACK);
+    shut.window = 0;
+    w.receive(&shut);
+    for _ in 0..30 {
+        w.advance(130_000);
+        let probes = w.drain();
+        assert!(!probes.is_empty() && probes.iter().all(|s| !s.flags.contains(FIN)), "{probes:?}");
+        w.receive(&shut);
+    }
+    w.receive(&w.seg(ACK));
+    assert_eq!(w.expect_flags(FIN | ACK).seq, w.host_nxt);
+}
+
+/// RFC 9293 §3.8.6: a peer that sends a few bytes at a time never gets more of a window than there is
+/// room, scaled as it may be.
+#[test]
+fn small_segments_do_not_grow_the_window_beyond_its_buffer() {
+    let mut w = Wire::new();
+    let id = w.accepted(&Offer { scale: Some(0), ..Offer::PLAIN });
+    w.set(id, SockOpt::RcvBuf(8 * 1024));
+    let limit = w.stack.rx_ring(id).expect("open").limit() as u32;
+    let shift = 7;
+    let mut edge = w.peer_nxt.wrapping_add(60_000);
+    for _ in 0..200_000u32 {
+        if (edge.wrapping_sub(w.peer_nxt) as i32) < 3 {
+            break;
+        }
+        w.receive_data(b"abc");
+        for s in w.drain() {
+            edge = s.ack.wrapping_add(u32::from(s.window) << shift);
+        }
+        w.advance(50);
+    }
+    let held = w.stack.rx_ring(id).expect("open").len() as u32;
+    // What was promised before the buffer was made smaller, and at most one unit of the scale.
+    assert!(held <= limit.max(65_535) + 128, "{held} bytes for a buffer of {limit}");
+}
+
+/// RFC 9293 §3.8.6.2.1 (override): what a window smaller than half the largest one holds goes out after a
+/// while, not never.
+#[test]
+fn a_small_window_is_used_after_a_while() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { window: 10_000, ..Offer::PLAIN });
+    w.write(id, &[1; 10_000]);
+    w.drain();
+    w.host_nxt = w.host_nxt.wrapping_add(10_000);
+    let mut small = w.seg(ACK);
+    small.window = 300;
+    w.receive(&small);
+    w.write(id, &[2; 2000]);
+    w.expect_nothing();
+    w.advance(1_000);
+    assert_eq!(w.expect().data.len(), 300);
+}
+
+/// RFC 9293 §3.8.6.2.1 (3): half the largest window is worth a segment at once.
+#[test]
+fn half_the_largest_window_is_used_at_once() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { window: 900, ..Offer::PLAIN });
+    w.write(id, &[1; 2000]);
+    assert_eq!(w.expect().data.len(), 900);
+}
