@@ -20,6 +20,8 @@ mod opening;
 mod options;
 #[path = "tcp/orphans.rs"]
 mod orphans;
+#[path = "tcp/path.rs"]
+mod path;
 #[path = "tcp/resets.rs"]
 mod resets;
 #[path = "tcp/time_wait.rs"]

@@ -4,12 +4,12 @@ use crate::time::Duration;
 
 /// Before the first measurement (RFC 6298 §2.1).
 pub const RTO_INITIAL: Duration = Duration::from_secs(1);
-/// RFC 6298 §2.4 asks for 1 s and lets less be tried; 200 ms is what Linux and the BSDs run with.
+/// RFC 6298 §2.4 asks for 1 s and lets less be tried; 200 ms is what Linux and the BSDs run with. It is
+/// what the time-out is longer than the round trip at least, so that a peer's delayed acknowledgement
+/// on a long and even path does not come too late.
 pub const RTO_MIN: Duration = Duration::from_millis(200);
 /// RFC 6298 §2.5: at least 60 s.
 pub const RTO_MAX: Duration = Duration::from_secs(120);
-/// Clock granularity G.
-const GRANULARITY: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Debug)]
 pub struct RttEstimator {
@@ -46,7 +46,7 @@ impl RttEstimator {
             }
         }
         let srtt = self.srtt.unwrap_or(rtt);
-        self.rto = (srtt + GRANULARITY.max(self.rttvar * 4)).clamp(RTO_MIN, RTO_MAX);
+        self.rto = (srtt + RTO_MIN.max(self.rttvar * 4)).min(RTO_MAX);
         self.backoff = 0;
     }
 
@@ -112,16 +112,27 @@ mod tests {
     #[test]
     fn time_outs_double_up_to_the_maximum_until_a_new_sample() {
         let mut e = RttEstimator::default();
-        e.sample(Duration::from_micros(50));
-        assert_eq!(e.rto(), RTO_MIN);
+        let rtt = Duration::from_micros(50);
+        e.sample(rtt);
+        assert_eq!(e.rto(), rtt + RTO_MIN);
         e.back_off();
         e.back_off();
-        assert_eq!(e.rto(), RTO_MIN * 4);
+        assert_eq!(e.rto(), (rtt + RTO_MIN) * 4);
         for _ in 0..40 {
             e.back_off();
         }
         assert_eq!(e.rto(), RTO_MAX);
-        e.sample(Duration::from_micros(50));
-        assert_eq!(e.rto(), RTO_MIN);
+        e.sample(rtt);
+        assert_eq!(e.rto(), rtt + RTO_MIN);
+    }
+
+    #[test]
+    fn on_an_even_path_the_time_out_leaves_room_for_a_delayed_acknowledgement() {
+        let mut e = RttEstimator::default();
+        let rtt = Duration::from_millis(190);
+        for _ in 0..100 {
+            e.sample(rtt);
+        }
+        assert!(e.rto() >= rtt + RTO_MIN, "{:?}", e.rto());
     }
 }

@@ -483,3 +483,15 @@ fn packet_between(src: Ipv4Addr, dst: Ipv4Addr, proto: u8, payload: &[u8]) -> Ve
     bytes.extend_from_slice(payload);
     bytes
 }
+
+/// ICMP "destination unreachable" of this code (with the MTU of the next link, if 4) about a segment of
+/// the host's, quoted with this sequence number.
+pub fn unreachable(code: u8, mtu: u16, about: &Seg, seq: u32) -> Vec<u8> {
+    let quoted = &addressed(&Seg { seq, ..about.clone() }, HOST, PEER)[14..42];
+    let mut icmp = vec![3, code, 0, 0, 0, 0];
+    icmp.extend_from_slice(&mtu.to_be_bytes());
+    icmp.extend_from_slice(quoted);
+    let sum = checksum::finish(checksum::partial(&icmp));
+    icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+    packet(wire::proto::ICMP, &icmp)
+}

@@ -95,15 +95,7 @@ fn icmp_errors_do_not_end_an_open_connection() {
     let id = w.connected(&Offer::PLAIN);
     w.write(id, b"x");
     let sent = w.expect();
-    let mut original =
-        frame(&Seg { src_port: w.port, dst_port: PEER_PORT, seq: sent.seq, ..w.seg(ACK) })[14..42].to_vec();
-    original[12..16].copy_from_slice(&HOST.octets());
-    original[16..20].copy_from_slice(&PEER.octets());
-    let mut icmp = vec![3, 3, 0, 0, 0, 0, 0, 0];
-    icmp.extend_from_slice(&original);
-    let sum = wire::checksum::finish(wire::checksum::partial(&icmp));
-    icmp[2..4].copy_from_slice(&sum.to_be_bytes());
-    w.receive_frame(&packet(wire::proto::ICMP, &icmp));
+    w.receive_frame(&unreachable(3, 0, &sent, sent.seq));
     assert_eq!(w.state(), "ESTABLISHED");
     assert_eq!(w.stack.take_error(id), Some(Errno::ECONNREFUSED));
 }

@@ -1,5 +1,6 @@
 //! Slow start, congestion avoidance, fast recovery's window (RFC 5681, RFC 6582), with byte counting
-//! (RFC 3465, L = 2).
+//! (RFC 3465). Its limit L is left out, as Linux does: a receiver that merges segments acknowledges
+//! many at once.
 
 use super::{Control, initial_window};
 use crate::time::{Duration, Instant};
