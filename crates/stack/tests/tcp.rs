@@ -4,6 +4,8 @@
 #[path = "tcp/harness.rs"]
 mod harness;
 
+#[path = "tcp/bookkeeping.rs"]
+mod bookkeeping;
 #[path = "tcp/closing.rs"]
 mod closing;
 #[path = "tcp/congestion.rs"]

@@ -24,5 +24,7 @@ mod ndp;
 mod raw;
 #[path = "wire/stream_options.rs"]
 mod stream_options;
+#[path = "wire/tcp6.rs"]
+mod tcp6;
 #[path = "wire/udp.rs"]
 mod udp;

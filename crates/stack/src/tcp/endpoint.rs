@@ -238,10 +238,6 @@ impl Flow<'_> {
         }
     }
 
-    pub fn acknowledge(&mut self, env: &mut Env<'_>, connection: &mut Connection) {
-        connection.send_ack(env, self);
-    }
-
     pub fn reset(&mut self, env: &mut Env<'_>, connection: &mut Connection) {
         connection.send_reset(env, self);
     }

@@ -197,7 +197,7 @@ impl Connection {
             self.take_in_order(env, flow, payload);
         }
         if self.fin_at.is_some_and(|end| end.le(self.rcv_nxt)) {
-            return self.on_fin(env, flow);
+            return self.on_fin(flow);
         }
         Disposition::Keep
     }
@@ -258,7 +258,7 @@ impl Connection {
     }
 
     /// Eighth: the peer's FIN is next in line.
-    fn on_fin(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>) -> Disposition {
+    fn on_fin(&mut self, flow: &mut Flow<'_>) -> Disposition {
         self.rcv_nxt = self.rcv_nxt + 1;
         self.fin_at = None;
         self.ack_now = true;
@@ -266,10 +266,7 @@ impl Connection {
         match self.phase {
             Phase::Established => self.phase = Phase::CloseWait,
             Phase::FinWait1 => self.phase = Phase::Closing,
-            Phase::FinWait2 => {
-                flow.acknowledge(env, self);
-                return Disposition::TimeWait;
-            }
+            Phase::FinWait2 => return Disposition::TimeWait,
             Phase::CloseWait | Phase::Closing | Phase::LastAck => {}
         }
         Disposition::Keep

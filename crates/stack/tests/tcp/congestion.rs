@@ -267,3 +267,94 @@ fn a_loss_after_two_gigabytes_is_found_by_duplicates() {
         assert_eq!(w.counter("fast retransmits"), 1);
     }
 }
+
+/// RFC 6582 §3.2 step 2: without SACK each further duplicate in recovery stands for a segment that left,
+/// and lets a new one out when the window has room.
+#[test]
+fn without_sack_duplicates_in_recovery_let_new_data_out() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    w.write(id, &[1; 60_000]);
+    w.drain();
+    for _ in 0..3 {
+        w.receive(&w.seg(ACK));
+    }
+    // Twelve out, a window of 0.7 × 10 (limited transmit counts in no window): three have left.
+    let recovery = sent(&mut w);
+    assert_eq!(recovery, [10_000, 11_000, 0]);
+    let cwnd = w.stack.tcp_info(w.now, id).expect("a connection").cwnd;
+    let mut more = Vec::new();
+    for _ in 4..=9 {
+        w.receive(&w.seg(ACK));
+        more.push(sent(&mut w).len());
+    }
+    let before = (12_000 - 3_000 - cwnd).div_ceil(1000) as usize;
+    assert_eq!(more, [vec![0; before], vec![1; 6 - before]].concat());
+}
+
+/// RFC 6582 §3.2 step 3: each partial acknowledgement has one segment sent again, the next hole.
+#[test]
+fn each_partial_acknowledgement_mends_one_hole() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    w.write(id, &[1; 10_000]);
+    w.drain();
+    for _ in 0..3 {
+        w.receive(&w.seg(ACK));
+    }
+    assert_eq!(sent(&mut w), [0]);
+    for (ack, hole) in [(2000, Some(2000)), (5000, Some(5000)), (10_000, None)] {
+        w.receive_ack(w.host_nxt.wrapping_add(ack));
+        assert_eq!(sent(&mut w).first().copied(), hole);
+    }
+    assert_eq!(w.counter("fast retransmits"), 1);
+    assert_eq!(w.counter("retransmit time-outs"), 0);
+}
+
+/// RFC 6675 §4, §5: holes are sent again once, in order, none of what is SACKed.
+#[test]
+fn holes_are_sent_again_once() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::SACK);
+    w.write(id, &[1; 10_000]);
+    w.drain();
+    let mut all = Vec::new();
+    for blocks in [
+        &[(1000, 2000)][..],
+        &[(3000, 4000), (1000, 2000)],
+        &[(5000, 6000), (3000, 4000), (1000, 2000)],
+        &[(6000, 8000), (3000, 4000), (1000, 2000)],
+        &[(8000, 10_000), (3000, 4000), (1000, 2000)],
+    ] {
+        w.receive(&sack(&w, blocks));
+        all.extend(sent(&mut w));
+    }
+    assert_eq!(all, [0, 2000, 4000]);
+}
+
+/// RFC 5681 §3.1: a second time-out of the same segment does not lower the threshold further.
+#[test]
+fn a_repeated_time_out_keeps_the_threshold() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    w.write(id, &[1; 10_000]);
+    w.advance(300);
+    let first = w.stack.tcp_info(w.now, id).map(|i| (i.ssthresh, i.cwnd));
+    assert_eq!(first, Some((7000, 1000)));
+    w.advance(3_000);
+    assert!(w.counter("retransmit time-outs") >= 3);
+    assert_eq!(w.stack.tcp_info(w.now, id).map(|i| (i.ssthresh, i.cwnd)), first);
+}
+
+/// What is sent again after a time-out does not wait for Nagle: it was sent before.
+#[test]
+fn a_small_rest_is_sent_again_with_what_stands_before_it() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    w.write(id, &[1; 1500]);
+    w.drain();
+    w.advance(250);
+    assert_eq!(sent(&mut w), [0]);
+    w.receive_ack(w.host_nxt.wrapping_add(1000));
+    assert_eq!(sent(&mut w), [1000]);
+}

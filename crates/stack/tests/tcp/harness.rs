@@ -48,11 +48,22 @@ impl Seg {
     }
 }
 
-struct NoDatagrams;
+/// The program as far as it takes bytes of a stream from their frame.
+#[derive(Default)]
+pub struct Program {
+    /// How many it takes at a time; none unless a test says so.
+    pub takes: usize,
+    pub taken: Vec<u8>,
+}
 
-impl Sink for NoDatagrams {
+impl Sink for Program {
     fn datagram(&mut self, _: SocketId, _: &RecvMeta, _: &[u8]) -> bool {
         false
+    }
+    fn stream(&mut self, _: SocketId, payload: &[u8]) -> usize {
+        let n = self.takes.min(payload.len());
+        self.taken.extend_from_slice(&payload[..n]);
+        n
     }
     fn datagram_error(&mut self, _: SocketId) {}
 }
@@ -86,6 +97,7 @@ impl Offer {
 pub struct Wire {
     pub stack: Stack,
     pub now: Instant,
+    pub program: Program,
     link: LinkId,
     sent: std::collections::VecDeque<Seg>,
     /// The host's port of the connection under test.
@@ -130,7 +142,16 @@ impl Wire {
         stack.net.set_admin_flags(now, link, 1, 0).expect("up");
         stack.net.add_address(now, link, IpAddr::V4(HOST), 24, None).expect("an address");
         stack.net.set_neighbour(now, link, IpAddr::V4(PEER), PEER_MAC).expect("a neighbour");
-        let mut wire = Wire { stack, now, link, sent: Default::default(), port: 0, host_nxt: 0, peer_nxt: PEER_ISS };
+        let mut wire = Wire {
+            stack,
+            now,
+            program: Program::default(),
+            link,
+            sent: Default::default(),
+            port: 0,
+            host_nxt: 0,
+            peer_nxt: PEER_ISS,
+        };
         wire.run();
         wire.sent.clear();
         wire
@@ -139,9 +160,9 @@ impl Wire {
     /// Lets the engine work and collects what it sends.
     pub fn run(&mut self) {
         if self.stack.next_deadline() <= self.now {
-            self.stack.handle_timeout(self.now, &mut NoDatagrams);
+            self.stack.handle_timeout(self.now, &mut self.program);
         }
-        self.stack.flush(self.now, &mut NoDatagrams);
+        self.stack.flush(self.now, &mut self.program);
         let mut batch = TxBatch::default();
         self.stack.take_transmit(&mut batch);
         for frame in &batch.frames {
@@ -232,7 +253,7 @@ impl Wire {
 
     pub fn receive_frame(&mut self, bytes: &[u8]) {
         let frame = RxFrame { data: bytes, csum: RxCsum::Unknown, gso_size: None };
-        self.stack.handle_frames(self.now, self.link, &[frame], &mut NoDatagrams);
+        self.stack.handle_frames(self.now, self.link, &[frame], &mut self.program);
         self.run();
     }
 

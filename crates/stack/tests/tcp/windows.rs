@@ -298,3 +298,27 @@ fn half_the_largest_window_is_used_at_once() {
     w.write(id, &[1; 2000]);
     assert_eq!(w.expect().data.len(), 900);
 }
+
+/// RFC 9293 §3.10.7.4, first: with our window shut nothing of a segment is taken, and it is answered.
+#[test]
+fn a_segment_to_a_shut_window_is_answered_and_counted() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    w.set(id, SockOpt::RcvBuf(2048));
+    let mut window = 1;
+    while window > 0 {
+        w.receive_data(&[1; 500]);
+        w.advance(50);
+        let last = w.drain().pop().expect("acknowledged");
+        (window, w.peer_nxt) = (last.window, last.ack);
+    }
+    let (held, before) = (w.peek(id).len(), w.counter("packets of data received after the window"));
+    for back in [0, 10] {
+        let mut s = w.seg(ACK);
+        (s.seq, s.data) = (w.peer_nxt.wrapping_sub(back), vec![2; 100]);
+        w.receive(&s);
+        assert_eq!(w.expect_flags(ACK).ack, w.peer_nxt);
+    }
+    assert_eq!(w.peek(id).len(), held);
+    assert_eq!(w.counter("packets of data received after the window"), before + 2);
+}
