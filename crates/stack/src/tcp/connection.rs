@@ -270,9 +270,11 @@ impl Connection {
         let unit = 1u32 << self.rcv_scale;
         let max = 65_535u32 << self.rcv_scale;
         // Rounded up, what is left does not shrink by the scaling. But a peer that sends less than a
-        // unit at a time would so be given a little more each time, for ever: without room for it, the
-        // field says less than was promised, and what was promised is still taken.
-        let round_up = window == left && window.next_multiple_of(unit) < room.saturating_add(unit);
+        // unit at a time would so be given a little more each time, for ever: when the buffer is exceeded
+        // by a small part, the field says less than was promised (RFC 7323 §2.4 has senders prepared
+        // for that), and what was promised is still taken.
+        let beyond = unit.max(self.rx.limit() as u32 / 32);
+        let round_up = window == left && window.next_multiple_of(unit) < room.saturating_add(beyond);
         if round_up { window.next_multiple_of(unit).min(max) } else { window.min(max) }
     }
 

@@ -460,3 +460,54 @@ fn a_listener_shows_its_queue() {
     });
     assert_eq!(shown, Some((3, 5)));
 }
+
+/// A link that cuts segments gets all that may go at once, up to 64 KiB, in whole segments and with a rest
+/// only at the end; each piece counts as a packet.
+#[test]
+fn a_link_that_cuts_segments_gets_many_at_once() {
+    let mut w = Wire::with_segmentation();
+    let id = w.connected(&Offer { scale: Some(7), ..Offer::PLAIN });
+    w.write(id, &[1; 4500]);
+    let sent = w.expect();
+    assert_eq!((sent.data.len(), sent.gso), (4500, Some(1000)));
+    w.write(id, &[1; 20_000]);
+    let sent = w.expect();
+    assert_eq!((sent.data.len(), sent.gso), (5_000, Some(1000)), "whole segments of what the window has left");
+    assert_eq!(w.counter("data packets sent"), 10);
+    w.host_nxt = w.host_nxt.wrapping_add(9_500);
+    w.receive(&w.seg(ACK));
+    let rest = w.drain();
+    assert_eq!(rest.iter().map(|s| s.data.len()).sum::<usize>(), 15_000);
+    assert_eq!(rest[0].gso, Some(1000));
+    w.host_nxt = w.host_nxt.wrapping_add(15_000);
+    w.receive(&w.seg(ACK));
+    w.write(id, &[1; 700]);
+    assert_eq!(w.expect().gso, None, "one segment needs no cutting");
+    w.host_nxt = w.host_nxt.wrapping_add(700);
+    w.receive(&w.seg(ACK));
+    for _ in 0..40 {
+        w.write(id, &[1; 100_000]);
+        for s in w.drain() {
+            assert!(s.data.len() + 120 <= 65_535 && s.data.len() % 1000 == 0, "{}", s.data.len());
+            w.host_nxt = w.host_nxt.wrapping_add(s.data.len() as u32);
+            w.receive(&w.seg(ACK));
+        }
+    }
+}
+
+/// connect(2) to AF_UNSPEC resets the connection; the socket can be connected anew.
+#[test]
+fn a_disconnected_socket_can_connect_again() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer::PLAIN);
+    let now = w.now;
+    w.stack.connect(now, id, None).expect("disconnected");
+    w.run();
+    assert!(w.expect().flags.contains(RST));
+    assert_eq!((w.state(), w.stack.peer_addr(id)), ("", Err(Errno::ENOTCONN)));
+    w.receive(&w.seg(ACK));
+    assert!(w.expect().flags.contains(RST), "the flow is gone");
+    assert_eq!(w.stack.connect(now, id, Some(Wire::peer_addr())), Err(Errno::EINPROGRESS));
+    w.run();
+    w.expect_flags(SYN);
+}

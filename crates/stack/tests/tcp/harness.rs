@@ -36,6 +36,8 @@ pub struct Seg {
     pub ack: u32,
     pub window: u16,
     pub urgent: u16,
+    /// The link is to cut it into pieces of so many bytes.
+    pub gso: Option<u16>,
     pub options: TcpOptions,
     pub data: Vec<u8>,
     pub src_port: u16,
@@ -113,15 +115,20 @@ impl Wire {
     }
 
     pub fn with_mtu(mtu: u32) -> Wire {
-        Wire::with(Config::high_capacity(7), mtu)
+        Wire::with(Config::high_capacity(7), mtu, Offloads::default())
+    }
+
+    /// An engine on a link that cuts segments and fills in checksums.
+    pub fn with_segmentation() -> Wire {
+        Wire::with(Config::high_capacity(7), 1500, Offloads { tx_csum: true, tso4: true, ..Offloads::default() })
     }
 
     /// An engine with room for so many connections and sockets.
     pub fn with_sockets(sockets_max: usize) -> Wire {
-        Wire::with(Config { sockets_max, ..Config::standard(7) }, 1500)
+        Wire::with(Config { sockets_max, ..Config::standard(7) }, 1500, Offloads::default())
     }
 
-    fn with(config: Config, mtu: u32) -> Wire {
+    fn with(config: Config, mtu: u32, offloads: Offloads) -> Wire {
         let mut stack = Stack::new(config);
         let now = Instant::from_millis(1000);
         let link = stack
@@ -132,7 +139,7 @@ impl Wire {
                     name: "en0".into(),
                     mac: HOST_MAC,
                     mtu,
-                    offloads: Offloads::default(),
+                    offloads,
                     driver: "test".into(),
                     media: String::new(),
                     link_up: true,
@@ -166,7 +173,12 @@ impl Wire {
         let mut batch = TxBatch::default();
         self.stack.take_transmit(&mut batch);
         for frame in &batch.frames {
-            let bytes = batch.to_vec(frame);
+            let mut bytes = batch.to_vec(frame);
+            if let Some(csum) = frame.csum {
+                let (start, field) = (usize::from(csum.start), usize::from(csum.start + csum.offset));
+                let sum = checksum::finish(checksum::partial(&bytes[start..]));
+                bytes[field..field + 2].copy_from_slice(&sum.to_be_bytes());
+            }
             let Ok((ethernet, packet)) = EthernetHeader::parse(&bytes) else { panic!("a broken frame") };
             if ethernet.ethertype != wire::ethernet::ETHERTYPE_IPV4 {
                 continue;
@@ -184,6 +196,7 @@ impl Wire {
                 ack: h.ack.0,
                 window: h.window,
                 urgent: h.urgent,
+                gso: frame.gso.map(|g| g.size),
                 options,
                 data: data.to_vec(),
                 src_port: h.src_port,
@@ -238,6 +251,7 @@ impl Wire {
             ack: self.host_nxt,
             window: 60_000,
             urgent: 0,
+            gso: None,
             options: TcpOptions::default(),
             data: Vec::new(),
             src_port: PEER_PORT,

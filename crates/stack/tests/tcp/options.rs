@@ -129,3 +129,37 @@ fn an_excessive_window_shift_counts_as_fourteen() {
     w.receive_ack(w.host_nxt.wrapping_add(10_000));
     assert!(w.drain().iter().map(|s| s.data.len()).sum::<usize>() > 10_000);
 }
+
+/// RFC 7323 §5.5: after 24 days of silence TS.Recent is no measure any more; before, it is.
+#[test]
+fn a_timestamp_of_long_ago_is_not_held_against_the_peer() {
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+    for (days, taken) in [(23, false), (25, true)] {
+        let mut w = Wire::new();
+        let id = w.connected(&TS);
+        w.advance(days * DAY_MS);
+        let mut s = w.seg(ACK);
+        s.options.timestamps = Some((999, 0));
+        s.data = b"x".to_vec();
+        w.receive(&s);
+        assert_eq!(w.read(id).len(), usize::from(taken), "{days}");
+    }
+}
+
+/// RFC 7323 §2.4, RFC 9293 §3.8.6: scaled down, the window's right edge does not move back by the rounding,
+/// as long as there is room.
+#[test]
+fn a_scaled_window_does_not_shrink_by_rounding() {
+    let mut w = Wire::new();
+    let id = w.connected(&Offer { scale: Some(0), ..Offer::PLAIN });
+    let mut edge = 0u32;
+    for _ in 0..60 {
+        w.receive_data(&[1; 333]);
+        for s in w.drain() {
+            let right = s.ack.wrapping_add(u32::from(s.window) << 7).wrapping_sub(PEER_ISS);
+            assert!(right >= edge, "{right} after {edge}");
+            edge = right;
+        }
+    }
+    assert_eq!(w.read(id).len(), 60 * 333);
+}

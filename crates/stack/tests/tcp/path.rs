@@ -82,3 +82,20 @@ fn the_reason_of_a_silence_is_told() {
     w.advance(2_000_000);
     assert_eq!(w.stack.take_error(id), Some(Errno::EHOSTUNREACH));
 }
+
+/// RFC 1191 §6.3: what one connection learned of a path holds for the others on it.
+#[test]
+fn other_connections_on_the_path_take_its_mtu() {
+    let mut w = Wire::new();
+    let first = w.connected(&LARGE);
+    let (port, host, peer) = (w.port, w.host_nxt, w.peer_nxt);
+    w.peer_nxt = PEER_ISS;
+    let second = w.connected(&LARGE);
+    w.write(second, &[1; 1460]);
+    let sent = w.expect();
+    w.receive_frame(&unreachable(4, 1000, &sent, sent.seq));
+    w.drain();
+    (w.port, w.host_nxt, w.peer_nxt) = (port, host, peer);
+    w.write(first, &[1; 2000]);
+    assert_eq!(w.expect().data.len(), 960);
+}
