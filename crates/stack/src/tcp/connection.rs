@@ -273,8 +273,9 @@ impl Connection {
         // unit at a time would so be given a little more each time, for ever: when the buffer is exceeded
         // by a small part, the field says less than was promised (RFC 7323 §2.4 has senders prepared
         // for that), and what was promised is still taken.
-        let beyond = unit.max(self.rx.limit() as u32 / 32);
-        let round_up = window == left && window.next_multiple_of(unit) < room.saturating_add(beyond);
+        let beyond = (unit as usize).max(self.rx.limit() / 32);
+        let would_hold = self.rx.len() + window.next_multiple_of(unit) as usize;
+        let round_up = window == left && would_hold < self.rx.limit() + beyond;
         if round_up { window.next_multiple_of(unit).min(max) } else { window.min(max) }
     }
 
