@@ -49,7 +49,7 @@ impl Driver for Packet {
         };
         let count = options.number_in("queues", 1..=QUEUES_MAX)?.unwrap_or(1);
         let sockets = socket::open_all(&interface, &setup, count)?;
-        let watch = LinkWatch::open(interface.index)?;
+        let watch = LinkWatch::open(&interface)?;
         // Read only now: what changes later, the watch reports.
         let state = LinkState::new(interface.is_running());
         let counters: Vec<_> = (0..count).map(|_| Arc::new(Counters::default())).collect();
@@ -61,7 +61,7 @@ impl Driver for Packet {
         let info = LinkInfo {
             base: None,
             description: format!("packet sockets on {}", interface.name),
-            media: None,
+            media: interface.media(),
             mac,
             mtu: interface.mtu,
             mtu_max: interface.mtu,

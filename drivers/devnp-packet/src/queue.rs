@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use abi::burst::Burst;
 use abi::{Counters, Errno, Failure, LinkState, Queue, RxSlot, TxPacket};
-use hostlink::{LinkWatch, Readiness};
+use hostlink::{LinkChange, LinkWatch, Readiness};
 
 /// A busy queue looks at its watch once in so many calls, an idle one at each wake-up.
 const WATCH_EVERY: u32 = 64;
@@ -42,8 +42,8 @@ impl PacketQueue {
     }
 
     fn look_at_watch(&mut self) {
-        if let Some(running) = self.watch.as_mut().and_then(|w| w.watch.take_change()) {
-            self.state.set(running, None);
+        if let Some(LinkChange { running, media }) = self.watch.as_mut().and_then(|w| w.watch.take_change()) {
+            self.state.set(running, media.as_deref());
         }
     }
 }

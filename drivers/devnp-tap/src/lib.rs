@@ -48,7 +48,7 @@ impl Driver for Tap {
             interface.set_mtu(mtu).map_err(|e| Failure::new(e, format!("mtu={mtu}: {name}: {e}")))?;
             interface.mtu = mtu;
         }
-        let watch = LinkWatch::open(interface.index)?;
+        let watch = LinkWatch::open(&interface)?;
         let state = LinkState::new(interface.is_running());
         let counters: Vec<_> = (0..count).map(|_| Arc::new(Counters::default())).collect();
         let mut watches = Some(watch).into_iter();
@@ -60,7 +60,7 @@ impl Driver for Tap {
         let info = LinkInfo {
             base: None,
             description: format!("tap interface {name}"),
-            media: None,
+            media: interface.media(),
             mac: options.mac("mac").unwrap_or_else(|| stable_mac(&name)),
             mtu: interface.mtu,
             mtu_max: MTU_MAX,

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use abi::{Counters, Errno, Failure, LinkState, Queue, RxSlot, TxPacket};
-use hostlink::{LinkWatch, Readiness};
+use hostlink::{LinkChange, LinkWatch, Readiness};
 
 /// A busy queue looks at its watch once in so many calls, an idle one at each wake-up.
 const WATCH_EVERY: u32 = 64;
@@ -48,8 +48,8 @@ impl TapQueue {
     }
 
     fn look_at_watch(&mut self) {
-        if let Some(running) = self.watch.as_mut().and_then(LinkWatch::take_change) {
-            self.state.set(running && !self.gone, None);
+        if let Some(LinkChange { running, media }) = self.watch.as_mut().and_then(LinkWatch::take_change) {
+            self.state.set(running && !self.gone, media.as_deref());
         }
     }
 

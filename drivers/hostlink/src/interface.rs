@@ -5,6 +5,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use abi::{Errno, Failure, last_errno};
 
+use crate::media::{self, LinkSettings};
+
 /// An Ethernet interface of the host.
 pub struct Interface {
     pub name: String,
@@ -35,11 +37,21 @@ impl Interface {
         Request::new(&self.name).ok_or(Errno::EMFILE)?.set_mtu(mtu)
     }
 
+    /// The medium as `ifconfig` shows it, such as `Ethernet autoselect (1000baseT full-duplex)`; `None` when the
+    /// kernel can not tell its speed.
+    pub fn media(&self) -> Option<String> {
+        media_of(&self.name)
+    }
+
     /// Up, and with a carrier.
     pub fn is_running(&self) -> bool {
         let flags = Request::new(&self.name).and_then(|r| r.flags().ok());
         flags.is_some_and(running)
     }
+}
+
+pub(crate) fn media_of(name: &str) -> Option<String> {
+    media::text(&Request::new(name)?.link_settings()?)
 }
 
 pub(crate) fn running(flags: u32) -> bool {
@@ -104,6 +116,15 @@ impl Request {
     fn set_mtu(&self, mtu: u32) -> Result<(), Errno> {
         let mtu = i32::try_from(mtu).map_err(|_| Errno::EINVAL)?;
         self.call(libc::SIOCSIFMTU, |ifr| ifr.ifr_ifru.ifru_mtu = mtu).map(|_| ())
+    }
+
+    /// ETHTOOL_GSET, which needs no privilege. `None`: the interface's driver does not say.
+    fn link_settings(&self) -> Option<LinkSettings> {
+        const SIOCETHTOOL: libc::c_ulong = 0x8946;
+        let mut settings = LinkSettings::request();
+        let at: *mut LinkSettings = &mut settings;
+        self.call(SIOCETHTOOL, |ifr| ifr.ifr_ifru.ifru_data = at.cast()).ok()?;
+        Some(settings)
     }
 
     // SAFETY, below: the kernel filled the member of the union that the request is about.

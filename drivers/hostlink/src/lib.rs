@@ -3,9 +3,10 @@
 //! queue waits for ([`Readiness`]).
 
 mod interface;
+mod media;
 mod readiness;
 mod watch;
 
 pub use interface::{Interface, names};
 pub use readiness::Readiness;
-pub use watch::LinkWatch;
+pub use watch::{LinkChange, LinkWatch};

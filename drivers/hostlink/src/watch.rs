@@ -1,15 +1,25 @@
 //! The interface's comings and goings, by rtnetlink(7).
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use abi::{Failure, last_errno};
 
-use crate::interface::running;
+use crate::interface::{Interface, media_of, running};
 
 /// A socket that hears of all changes of interfaces.
 pub struct LinkWatch {
     socket: OwnedFd,
     index: i32,
+    name: String,
+}
+
+/// What became of the interface.
+pub struct LinkChange {
+    /// Up, and with a carrier.
+    pub running: bool,
+    /// As [`Interface::media`]; `None` while it does not run.
+    pub media: Option<CString>,
 }
 
 /// A message's header (nlmsghdr) and the interface's (ifinfomsg) behind it.
@@ -17,7 +27,7 @@ const HEADER: usize = 16;
 const IFINFO: usize = 16;
 
 impl LinkWatch {
-    pub fn open(index: i32) -> Result<LinkWatch, Failure> {
+    pub fn open(interface: &Interface) -> Result<LinkWatch, Failure> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: a new descriptor, owned at once; an all-zero sockaddr_nl is valid.
         unsafe {
@@ -32,7 +42,7 @@ impl LinkWatch {
             if libc::bind(fd, (&raw const addr).cast(), size_of_val(&addr) as u32) < 0 {
                 return Err(Failure::last_os("netlink socket"));
             }
-            Ok(LinkWatch { socket, index })
+            Ok(LinkWatch { socket, index: interface.index, name: interface.name.clone() })
         }
     }
 
@@ -40,8 +50,14 @@ impl LinkWatch {
         self.socket.as_fd()
     }
 
-    /// Whether the interface runs, if messages came that say so.
-    pub fn take_change(&mut self) -> Option<bool> {
+    /// What the interface is now, if messages came that say so.
+    pub fn take_change(&mut self) -> Option<LinkChange> {
+        let running = self.take_state()?;
+        let media = if running { media_of(&self.name).and_then(|m| CString::new(m).ok()) } else { None };
+        Some(LinkChange { running, media })
+    }
+
+    fn take_state(&mut self) -> Option<bool> {
         let mut last = None;
         let mut buf = [0u8; 16384];
         loop {

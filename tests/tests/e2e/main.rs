@@ -1,6 +1,7 @@
 //! End to end: real programs on one side, the Linux kernel's stack on the other.
 
 mod clients;
+mod commands;
 mod conversations;
 mod daemon;
 mod descriptors;

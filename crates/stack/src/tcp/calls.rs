@@ -12,7 +12,7 @@ use super::options::Options;
 use super::ports::Ports;
 use super::scoped;
 use crate::net::Net;
-use crate::options::{Domain, SockOpt};
+use crate::options::Domain;
 use crate::socket::{Events, Shutdown, SocketId};
 use crate::time::{Duration, Instant};
 
@@ -487,62 +487,6 @@ impl Tcp {
         let index = self.index(id).ok()?;
         let e = self.table.at_mut(index);
         e.error.take().or_else(|| e.soft_error.take())
-    }
-
-    pub fn set_option(
-        &mut self,
-        net: &mut Net,
-        pool: &mut Pool,
-        now: Instant,
-        id: SocketId,
-        option: SockOpt,
-    ) -> Result<(), Errno> {
-        let index = self.index(id)?;
-        let e = self.table.at_mut(index);
-        if matches!(option, SockOpt::V6Only(_)) && e.local.port() != 0 {
-            return Err(Errno::EINVAL);
-        }
-        if option == SockOpt::WindowClamp(0) && !matches!(e.state, State::Closed) {
-            return Err(Errno::EINVAL); // as Linux: a clamp is taken away only before the connection
-        }
-        if let SockOpt::BindToDevice(Some(link)) = option {
-            net.link_name(link).ok_or(Errno::ENODEV)?;
-        }
-        e.options.set(e.domain, &self.settings, option.clone())?;
-        let live = self.with(net, pool, now, index, |env, e| {
-            let State::Open(c) = &mut e.state else { return false };
-            match option {
-                SockOpt::RcvBuf(_) | SockOpt::WindowClamp(_) => c.rx.set_limit(e.options.receive_buffer()),
-                SockOpt::SndBuf(_) => c.tx.set_limit(e.options.sndbuf),
-                SockOpt::KeepAlive(_) | SockOpt::KeepIdle(_) | SockOpt::KeepInterval(_) => {
-                    c.keepalive_from(env.now, &e.options);
-                }
-                SockOpt::MaxSeg(v) => c.mss = c.mss.min(v.into()),
-                SockOpt::QuickAck(true) if c.unacked_in > 0 => c.ack_now = true,
-                SockOpt::Congestion(name) => {
-                    if let Some(control) = super::congestion::by_name(&name, c.mss) {
-                        c.control = control;
-                    }
-                }
-                SockOpt::NoDelay(_) | SockOpt::Cork(_) => {}
-                _ => return false,
-            }
-            true
-        });
-        if live {
-            self.mark_dirty(index);
-            self.settle(index);
-        }
-        Ok(())
-    }
-
-    pub fn option(&self, _net: &Net, id: SocketId, which: &SockOpt) -> Result<SockOpt, Errno> {
-        let e = self.table.at(self.index(id)?);
-        let mss = match &e.state {
-            State::Open(c) => c.mss.min(65_535) as u16,
-            _ => e.options.max_seg.unwrap_or(536),
-        };
-        e.options.get(e.domain, &self.settings, which, mss, e.path.as_ref().map(|p| p.mtu))
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 
 use errno::Errno;
 use shm::Ring;
-use wire::tcp::{SeqNr, TcpFlags, TcpOptions};
+use wire::tcp::SeqNr;
 
 use super::connection::{Connection, Timestamps};
 use super::options::Options;
-use super::segment::{Env, Outgoing};
+use super::segment::Env;
+use super::time_wait::TimeWait;
 use crate::frame::LinkId;
 use crate::net::Path;
 use crate::options::Domain;
@@ -134,16 +135,6 @@ pub struct SynReceived {
     pub shutdown: bool,
 }
 
-/// All that is left of a connection in TIME_WAIT.
-#[derive(Debug)]
-pub struct TimeWait {
-    pub snd_nxt: SeqNr,
-    pub rcv_nxt: SeqNr,
-    pub window: u16,
-    pub timestamps: Option<Timestamps>,
-    pub until: Instant,
-}
-
 #[derive(Debug)]
 pub struct Endpoint {
     pub generation: u32,
@@ -256,27 +247,4 @@ pub fn effective_mss(path: &Path, options: &Options, peer_mss: u32, timestamps: 
         mss = mss.min(max.into());
     }
     (mss - if timestamps { 12.min(mss - 32) } else { 0 }).max(32)
-}
-
-impl TimeWait {
-    /// The acknowledgement that a stray segment gets.
-    pub fn acknowledge(&self, env: &mut Env<'_>, local: u16, peer: u16, path: &mut Path, options: &Options) {
-        let out = Outgoing {
-            src_port: local,
-            dst_port: peer,
-            seq: self.snd_nxt,
-            ack: Some(self.rcv_nxt),
-            flags: TcpFlags::ACK,
-            window: self.window,
-            options: TcpOptions {
-                timestamps: self.timestamps.map(|ts| (ts.value(env.now), ts.recent)),
-                ..TcpOptions::default()
-            },
-            data: None,
-            gso_size: None,
-            ip: options.ip(path.dst),
-        };
-        env.counters.acks_sent += 1;
-        let _ = env.send(path, out);
-    }
 }

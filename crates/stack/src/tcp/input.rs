@@ -313,57 +313,6 @@ impl Tcp {
         self.conclude(net, pool, now, index, disposition);
     }
 
-    /// RFC 9293 §3.10.7.4 in TIME_WAIT, with RFC 1122 §4.2.2.13 and RFC 6191 for a new SYN where
-    /// somebody `listens` for it.
-    #[allow(clippy::too_many_arguments)]
-    fn on_time_wait(
-        &mut self,
-        net: &mut Net,
-        pool: &mut Pool,
-        now: Instant,
-        index: u32,
-        segment: &Segment<'_>,
-        listens: bool,
-    ) -> bool {
-        let time_wait = self.settings.time_wait;
-        let fresh = self.with(net, pool, now, index, |env, e| {
-            let (local, peer) = (e.local.port(), e.peer.map_or(0, |p| p.port()));
-            let State::TimeWait(t) = &mut e.state else { return false };
-            if listens && segment.header.flags.without(TcpFlags::PSH) == TcpFlags::SYN {
-                // RFC 6191 §2: a timestamp of before says old, one of after new, whatever the number.
-                let age = match (t.timestamps, segment.options.timestamps) {
-                    (Some(ts), Some((value, _))) => value.wrapping_sub(ts.recent) as i32,
-                    _ => 0,
-                };
-                if age > 0 || (age == 0 && segment.seq().gt(t.rcv_nxt)) {
-                    return true;
-                }
-            }
-            // RFC 1337: a reset does not cut TIME_WAIT short.
-            if segment.has(TcpFlags::RST) {
-                return false;
-            }
-            // The peer's FIN once more, not just any.
-            if segment.has(TcpFlags::FIN) && segment.end() == t.rcv_nxt {
-                t.until = env.now + time_wait;
-            }
-            if segment.seq_len() > 0 || segment.seq() != t.rcv_nxt {
-                if let Some(path) = e.path.as_deref_mut() {
-                    t.acknowledge(env, local, peer, path, &e.options);
-                }
-            }
-            false
-        });
-        if fresh {
-            self.counters.time_wait_reused += 1;
-            self.note_old_numbers(index);
-            self.end(pool, index, None);
-            return false;
-        }
-        self.settle(index);
-        true
-    }
-
     /// RFC 9293 §3.10.7.2.
     #[allow(clippy::too_many_arguments)]
     fn on_listen(

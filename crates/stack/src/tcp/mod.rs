@@ -24,6 +24,7 @@ mod scoreboard;
 mod segment;
 mod settings;
 mod table;
+mod time_wait;
 mod timers;
 mod transmit;
 
@@ -40,7 +41,7 @@ pub use settings::Settings;
 
 use connection::Disposition;
 use counters::Counters;
-use endpoint::{Endpoint, FlowKey, State, TimeWait};
+use endpoint::{Endpoint, FlowKey, State};
 use isn::Secrets;
 use options::Options;
 use ports::Ports;
@@ -193,54 +194,6 @@ impl Tcp {
         }
     }
 
-    /// RFC 9293 §3.6.1: what remains for twice the maximum segment lifetime.
-    fn enter_time_wait(&mut self, net: &mut Net, pool: &mut Pool, now: Instant, index: u32) {
-        while let Some(&(oldest, generation)) = self.waiting.front()
-            && !(self.table.is(oldest, generation) && matches!(self.table.at(oldest).state, State::TimeWait(_)))
-        {
-            self.waiting.pop_front();
-        }
-        if self.time_waits >= self.settings.time_wait_max {
-            self.evict_time_wait(pool);
-        }
-        let until = now + self.settings.time_wait;
-        let endpoint = self.table.at_mut(index);
-        let State::Open(c) = &mut endpoint.state else { return };
-        let wait = TimeWait {
-            snd_nxt: c.snd_max,
-            rcv_nxt: c.rcv_nxt,
-            window: (c.window() >> c.rcv_scale).min(65_535) as u16,
-            timestamps: c.timestamps,
-            until,
-        };
-        // The last acknowledgement may be due still.
-        let ack_due = c.ack_now;
-        c.tx.release(pool);
-        let rx = std::mem::take(&mut c.rx);
-        endpoint.state = State::TimeWait(Box::new(wait));
-        self.time_waits += 1;
-        self.waiting.push_back((index, endpoint.generation));
-        self.counters.closed += 1;
-        if endpoint.held {
-            if !rx.is_empty() {
-                endpoint.leftover = Some(Box::new(rx));
-            }
-            endpoint.events |= Events::CLOSED;
-        } else {
-            let mut rx = rx;
-            rx.release(pool);
-        }
-        if ack_due {
-            self.with(net, pool, now, index, |env, e| {
-                let (local, peer) = (e.local.port(), e.peer.map_or(0, |p| p.port()));
-                if let (State::TimeWait(t), Some(path)) = (&e.state, &mut e.path) {
-                    t.acknowledge(env, local, peer, path, &e.options);
-                }
-            });
-        }
-        self.settle(index);
-    }
-
     /// A fresh endpoint. Connections that are over and done with give way when the table is full.
     fn fresh(&mut self, pool: &mut Pool, domain: Domain, options: Options) -> Result<u32, Errno> {
         if self.table.is_full() {
@@ -253,36 +206,6 @@ impl Tcp {
             }
         }
         self.table.insert(domain, options)
-    }
-
-    /// A TIME_WAIT connection is about to give way to a new one of the same addresses and ports.
-    fn note_old_numbers(&mut self, index: u32) {
-        let e = self.table.at(index);
-        if let (State::TimeWait(t), Some(key)) = (&e.state, e.key()) {
-            self.reused = Some((key, t.snd_nxt));
-        }
-    }
-
-    /// The initial sequence number of a new connection: beyond all that a connection of the same name,
-    /// which ended just now, can have sent (RFC 1122 §4.2.2.13).
-    fn initial_number(&mut self, now: Instant, key: &FlowKey) -> SeqNr {
-        /// More than that connection's last window without scaling, as Linux has it.
-        const BEYOND: u32 = 65_535 + 2;
-        let isn = self.secrets.isn(now, key.local, key.peer);
-        match self.reused.take() {
-            Some((old, snd_nxt)) if old == *key && isn.lt(snd_nxt + BEYOND) => snd_nxt + BEYOND,
-            _ => isn,
-        }
-    }
-
-    fn evict_time_wait(&mut self, pool: &mut Pool) {
-        while let Some((index, generation)) = self.waiting.pop_front() {
-            if self.table.is(index, generation) && matches!(self.table.at(index).state, State::TimeWait(_)) {
-                self.counters.time_wait_evicted += 1;
-                self.end(pool, index, None);
-                return;
-            }
-        }
     }
 
     /// Takes the connection out of the flow table.

@@ -171,17 +171,21 @@ fn time_wait_gives_way_to_a_new_syn() {
     assert_eq!(w.expect_flags(SYN | ACK).ack, syn.seq.wrapping_add(1));
 }
 
-/// RFC 1337 §3: a reset does not end TIME_WAIT.
+/// RFC 9293 §3.10.7.4, second, with RFC 5961 §3.2: a reset ends TIME_WAIT, if its number is the one expected.
 #[test]
-fn a_reset_does_not_assassinate_time_wait() {
+fn only_an_exact_reset_ends_time_wait() {
     let mut w = Wire::new();
     let id = w.connected(&Offer::PLAIN);
     w.close(id);
     w.host_nxt = w.host_nxt.wrapping_add(1);
     w.receive(&w.seg(FIN | ACK));
     w.peer_nxt = w.peer_nxt.wrapping_add(1);
-    w.receive(&w.seg(RST));
+    let mut beside = w.seg(RST);
+    beside.seq = beside.seq.wrapping_add(1);
+    w.receive(&beside);
     assert_eq!(w.state(), "TIME_WAIT");
+    w.receive(&w.seg(RST));
+    assert_eq!(w.state(), "");
 }
 
 /// RFC 1122 §4.2.2.13: closing with bytes unread resets the connection.

@@ -1,4 +1,4 @@
-//! TIME_WAIT (RFC 9293 §3.10.7.4, RFC 1122 §4.2.2.13, RFC 6191, RFC 1337).
+//! TIME_WAIT (RFC 9293 §3.10.7.4, RFC 1122 §4.2.2.13, RFC 6191).
 
 use crate::harness::*;
 use stack::{Errno, SockOpt};
