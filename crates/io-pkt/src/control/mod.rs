@@ -20,6 +20,7 @@ use sockets::call::{Op, ReplyHeader, RequestHeader};
 use stack::Instant;
 
 use crate::shard::Shard;
+use crate::shard::table::{Phase, ready};
 
 /// A good answer.
 #[derive(Default)]
@@ -57,8 +58,7 @@ impl Shard {
         match event {
             Some(Event::Message(received)) => {
                 let Received { rcvid, len, credentials, fds } = received;
-                // A new socket depends on nothing that came before, unless the table is full.
-                if RequestHeader::parse(&message[..len]).is_ok_and(|(header, _)| header.op != Op::Socket) {
+                if !RequestHeader::parse(&message[..len]).is_ok_and(|(header, _)| self.is_abreast(&header)) {
                     self.catch_up(now);
                 }
                 let answer = self.answer(now, rcvid, credentials, &message[..len], fds);
@@ -71,6 +71,20 @@ impl Shard {
         }
         self.message = message;
         more
+    }
+
+    /// Is all known already that a request depends on?
+    fn is_abreast(&self, header: &RequestHeader) -> bool {
+        match header.op {
+            // A new socket depends on nothing that came before, unless the table is full.
+            Op::Socket => true,
+            // The fillers were written last: once they are known, so is all before them.
+            Op::Connect | Op::ConnectAndWait | Op::ConnectAndRestock | Op::Listen => {
+                let socket = self.table.by_handle(header.handle).and_then(|slot| self.table.get(slot));
+                socket.is_some_and(|s| s.phase() == Some(Phase::Fresh) && s.is(ready::READABLE))
+            }
+            _ => false,
+        }
     }
 
     fn answer(

@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::table::Flow;
 
-/// SO_SNDBUF of both ends of a connected stream, in bytes.
+/// SO_SNDBUF of the ends of a connected stream, in bytes.
 pub const STREAM_BUFFER: usize = 512 * 1024;
 /// SO_SNDBUF of the daemon's end of a datagram pair until the program sets SO_RCVBUF: what
 /// net.core.rmem_default is on Linux.
@@ -64,14 +64,9 @@ impl Pairs {
         let (ours, program) = rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
         match purpose {
-            Purpose::FreshStream => {
-                self.send_buffer(&ours, STREAM_BUFFER);
-                sockopt::set_socket_send_buffer_size(&program, 0)?;
-            }
-            Purpose::ConnectedStream => {
-                self.send_buffer(&ours, STREAM_BUFFER);
-                self.send_buffer(&program, STREAM_BUFFER);
-            }
+            // Our end gets its size when the first one is full: most connections carry little.
+            Purpose::FreshStream => sockopt::set_socket_send_buffer_size(&program, 0)?,
+            Purpose::ConnectedStream => self.send_buffer(&program, STREAM_BUFFER),
             Purpose::Datagram => {
                 self.send_buffer(&ours, DATAGRAM_BUFFER);
                 sockopt::set_socket_passcred(&ours, true)?;

@@ -11,6 +11,7 @@ use errno::Errno;
 use rustix::net::Shutdown as PairShutdown;
 use stack::{Events, Instant, Shutdown, SockOpt, SocketId};
 
+use super::pairs::STREAM_BUFFER;
 use super::table::{Flow, Phase, Stream, Waiter, ready};
 use super::{Shard, watch_room};
 use crate::sys;
@@ -41,6 +42,11 @@ impl Shard {
         }
         // Nothing is read before there is a connection. A descriptor of the pair's other end, left lying
         // in the queue, would keep that end open for ever, with nobody there.
+        if phase == Some(Phase::Fresh) && socket.is(ready::READABLE) && !socket.is(ready::SUSPECT | ready::HANGUP) {
+            // Fillers, as a rule: the call that they belong to comes in this turn.
+            socket.set(ready::SUSPECT, true);
+            return self.queue(slot);
+        }
         let litter = socket.is(ready::READABLE) && socket.pair().is_some_and(sys::holds_more_than_fillers);
         if litter {
             self.counters.pairs_littered += 1;
@@ -127,7 +133,7 @@ impl Shard {
 
     /// The receive ring into the pair.
     fn give_to_program(&mut self, slot: u32, now: Instant) {
-        let Shard { table, stack, epoll, .. } = self;
+        let Shard { table, stack, epoll, pairs, .. } = self;
         let token = table.token(slot);
         let Some(socket) = table.get_mut(slot) else { return };
         let id = socket.id;
@@ -144,6 +150,10 @@ impl Shard {
             match ring.drain_to(pair.as_fd(), 0, usize::MAX) {
                 Ok(0) => break,
                 Ok(n) => stack.received(now, id, n),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && !stream.roomy => {
+                    stream.roomy = true;
+                    pairs.send_buffer(pair, STREAM_BUFFER);
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     socket.ready &= !ready::WRITABLE;
                     if socket.ready & ready::WATCHES_ROOM == 0 && watch_room(epoll, pair, token, true) {
@@ -309,7 +319,7 @@ impl Shard {
         for slot in slots {
             self.abort(slot, now);
         }
-        self.settle(now);
+        self.settle(now, false);
     }
 
     // --- control calls ---------------------------------------------------------------------------
@@ -338,6 +348,7 @@ impl Shard {
             Err(Errno::EINPROGRESS) => {
                 stream.phase = Phase::Connecting;
                 stream.fillers = fillers;
+                socket.ready &= !ready::READABLE; // what comes now is more than fillers
             }
             _ if before == Phase::Fresh => {
                 stream.fillers = fillers;

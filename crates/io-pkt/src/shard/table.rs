@@ -33,6 +33,8 @@ pub mod ready {
     pub const QUEUED: u8 = 32;
     /// EPOLLOUT is asked for.
     pub const WATCHES_ROOM: u8 = 64;
+    /// A fresh stream on whose pair something lies: fillers, if a connect or listen follows.
+    pub const SUSPECT: u8 = 128;
 }
 
 /// How far a stream socket is.
@@ -62,6 +64,8 @@ pub struct Stream {
     pub rx_discard: bool,
     /// A connect failed: `Reopen` gives a fresh pair.
     pub connect_failed: bool,
+    /// The pair's end has the large send buffer.
+    pub roomy: bool,
     /// The call that waits for the handshake's result.
     pub waiter: Option<Waiter>,
     pub listener: Option<Box<Listener>>,
@@ -85,6 +89,7 @@ impl Stream {
             rx_ended: false,
             rx_discard: false,
             connect_failed: false,
+            roomy: false,
             waiter: None,
             listener: None,
         }
@@ -201,8 +206,9 @@ pub struct Table {
     slots: Vec<Option<Box<Socket>>>,
     free: Vec<u32>,
     generation: u32,
-    by_handle: HashMap<u64, u32>,
-    by_cookie: HashMap<u64, u32>,
+    // Their keys are ours and the kernel's, no program's: a fast hash will do.
+    by_handle: HashMap<u64, u32, foldhash::fast::RandomState>,
+    by_cookie: HashMap<u64, u32, foldhash::fast::RandomState>,
     /// For each transport, the slot of the engine's index, plus one; 0 is none.
     by_id: [Vec<u32>; 4],
     tombstones: VecDeque<u64>,

@@ -100,6 +100,8 @@ pub struct Wire {
     pub stack: Stack,
     pub now: Instant,
     pub program: Program,
+    /// Flushes as one that expects the program's next move at any moment.
+    pub patient: bool,
     link: LinkId,
     sent: std::collections::VecDeque<Seg>,
     /// The host's port of the connection under test.
@@ -153,6 +155,7 @@ impl Wire {
             stack,
             now,
             program: Program::default(),
+            patient: false,
             link,
             sent: Default::default(),
             port: 0,
@@ -169,7 +172,11 @@ impl Wire {
         if self.stack.next_deadline() <= self.now {
             self.stack.handle_timeout(self.now, &mut self.program);
         }
-        self.stack.flush(self.now, &mut self.program);
+        if self.patient {
+            self.stack.flush_patiently(self.now, &mut self.program);
+        } else {
+            self.stack.flush(self.now, &mut self.program);
+        }
         let mut batch = TxBatch::default();
         self.stack.take_transmit(&mut batch);
         for frame in &batch.frames {
