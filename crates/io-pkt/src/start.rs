@@ -123,7 +123,7 @@ fn start(args: &Args, mut instance: Instance) -> Result<Shard, String> {
         let Shard { links, stack, .. } = &mut shard;
         links.attach_protocol(now(), stack, &protocol.name, &protocol.options).map_err(|(_, text)| text)?;
     }
-    shard.settle(now(), false);
+    shard.settle(now());
     if let Some(user) = &args.user {
         drop_privileges(user, &shard)?;
     }

@@ -178,24 +178,9 @@ impl Stack {
 
     /// Emits what the transports have to send and delivers packets to ourselves, until quiet.
     pub fn flush(&mut self, now: Instant, sink: &mut dyn Sink) {
-        self.flush_all(now, sink, false);
-    }
-
-    /// As [`flush`](Stack::flush), but the acknowledgement that ends a handshake may be kept back, to go
-    /// out with the program's first data (RFC 9293 §3.10.7.3 lets data and ACK share a segment). When
-    /// [`keeps_back`](Stack::keeps_back) says so, `flush` follows as soon as what is at hand is done.
-    pub fn flush_patiently(&mut self, now: Instant, sink: &mut dyn Sink) {
-        self.flush_all(now, sink, true);
-    }
-
-    pub fn keeps_back(&self) -> bool {
-        self.tcp.keeps_back()
-    }
-
-    fn flush_all(&mut self, now: Instant, sink: &mut dyn Sink, patient: bool) {
         self.seen = now;
         loop {
-            self.tcp.flush(&mut self.net, &mut self.pool, now, patient);
+            self.tcp.flush(&mut self.net, &mut self.pool, now);
             // Bounded: packets to ourselves are delivered a queue at a time.
             let looped = self.net.take_looped();
             if looped.is_empty() {

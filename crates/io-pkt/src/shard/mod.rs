@@ -121,8 +121,6 @@ pub struct Shard {
     /// Listeners that no event will wake.
     retries: Vec<u64>,
     retry_at: Instant,
-    /// The engine waits for what the next turn brings before it sends some acknowledgements.
-    kept_back: bool,
     thrift: thrift::Thrift,
     departed: departed::Departed,
     news: news::News,
@@ -175,7 +173,6 @@ impl Shard {
             spare: None,
             retries: Vec::new(),
             retry_at: Instant::FAR,
-            kept_back: false,
             thrift: thrift::Thrift::default(),
             departed: departed::Departed::default(),
             news: news::News::default(),

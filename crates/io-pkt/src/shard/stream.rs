@@ -319,7 +319,7 @@ impl Shard {
         for slot in slots {
             self.abort(slot, now);
         }
-        self.settle(now, false);
+        self.settle(now);
     }
 
     // --- control calls ---------------------------------------------------------------------------

@@ -54,10 +54,7 @@ impl Shard {
             let mut sink = Delivery { table, counters, errors, packets };
             stack.handle_timeout(now, &mut sink);
         }
-        // What was kept back in the turn before goes out now, whatever else has come.
-        let patient = !std::mem::take(&mut self.kept_back);
-        self.settle(now, patient);
-        self.kept_back = patient && self.stack.keeps_back();
+        self.settle(now);
         self.be_thrifty(now);
         Ok(())
     }
@@ -83,12 +80,7 @@ impl Shard {
 
     /// How long nothing will happen by itself, in nanoseconds; `None` for ever.
     fn sleep(&self) -> Option<u64> {
-        if self.kept_back
-            || !self.work.is_empty()
-            || self.asked
-            || self.control.has_pending()
-            || self.links.has_pending()
-        {
+        if !self.work.is_empty() || self.asked || self.control.has_pending() || self.links.has_pending() {
             return Some(0);
         }
         let deadline = self
@@ -149,16 +141,12 @@ impl Shard {
         links.receive(now, stack, &mut sink);
     }
 
-    /// Lets the engine act until it is quiet, then sends its frames; `patient`: as `Stack::flush_patiently`.
-    pub(crate) fn settle(&mut self, now: Instant, patient: bool) {
+    /// Lets the engine act until it is quiet, then sends its frames.
+    pub(crate) fn settle(&mut self, now: Instant) {
         for _ in 0..ROUNDS {
             let Shard { stack, table, counters, errors, packets, .. } = self;
             let mut sink = Delivery { table, counters, errors, packets };
-            if patient {
-                stack.flush_patiently(now, &mut sink);
-            } else {
-                stack.flush(now, &mut sink);
-            }
+            stack.flush(now, &mut sink);
             let mut acted = false;
             while let Some((id, events)) = self.stack.poll_event() {
                 acted = true;

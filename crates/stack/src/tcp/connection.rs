@@ -186,8 +186,6 @@ pub struct Connection {
 
     /// An acknowledgement is due with the next flush.
     pub ack_now: bool,
-    /// It is the last of the handshake that we began: the first data may carry it.
-    pub opening_ack: bool,
     /// Bytes received since the last acknowledgement was sent.
     pub unacked_in: u32,
     /// Segments still to be acknowledged at once, not in pairs: at the start, when the sender's window is

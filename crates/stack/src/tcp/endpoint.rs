@@ -7,7 +7,7 @@ use errno::Errno;
 use shm::Ring;
 use wire::tcp::SeqNr;
 
-use super::connection::{Connection, Phase, Timestamps};
+use super::connection::{Connection, Timestamps};
 use super::options::Options;
 use super::segment::Env;
 use super::time_wait::TimeWait;
@@ -164,11 +164,6 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Is the end of the handshake that we began all that there is to send?
-    pub fn owes_opening_ack_alone(&self) -> bool {
-        matches!(&self.state, State::Open(c) if c.opening_ack && c.tx.is_empty() && c.phase == Phase::Established)
-    }
-
     pub fn key(&self) -> Option<FlowKey> {
         Some(FlowKey { local: self.local, peer: self.peer? })
     }

@@ -129,7 +129,6 @@ impl SynSent {
         }
         let mut connection = received.open(env, key, path, options, segment);
         connection.ack_now = true;
-        connection.opening_ack = true;
         connection.snd_wnd = u32::from(segment.header.window); // not scaled in a SYN
         connection.max_wnd = connection.snd_wnd;
         SynSentOutcome::Established(connection)
@@ -326,7 +325,6 @@ impl SynReceived {
             probe: None,
             control,
             ack_now: false,
-            opening_ack: false,
             unacked_in: 0,
             quick_acks: Connection::QUICK_ACKS,
             dsack: None,

@@ -237,19 +237,11 @@ impl Tcp {
         self.table.remove(index);
     }
 
-    /// Sends what every endpoint on the list has to send. With `patient`, the last acknowledgement of a
-    /// handshake that we began waits for the next flush, in case that data for it comes until then.
-    pub fn flush(&mut self, net: &mut Net, pool: &mut Pool, now: Instant, patient: bool) {
+    /// Sends what every endpoint on the list has to send.
+    pub fn flush(&mut self, net: &mut Net, pool: &mut Pool, now: Instant) {
         let mut dirty = std::mem::take(&mut self.dirty);
-        let mut kept = 0;
-        for at in 0..dirty.len() {
-            let index = dirty[at];
+        for &index in &dirty {
             if !self.table.exists(index) || !self.table.at(index).dirty {
-                continue;
-            }
-            if patient && self.table.at(index).owes_opening_ack_alone() {
-                dirty[kept] = index;
-                kept += 1;
                 continue;
             }
             self.with(net, pool, now, index, |env, endpoint| {
@@ -265,14 +257,10 @@ impl Tcp {
             });
             self.settle(index);
         }
-        dirty.truncate(kept);
-        dirty.append(&mut self.dirty);
-        self.dirty = dirty;
-    }
-
-    /// Is something kept back by a patient flush?
-    pub fn keeps_back(&self) -> bool {
-        !self.dirty.is_empty()
+        dirty.clear();
+        if self.dirty.is_empty() {
+            self.dirty = dirty; // keeps the list's memory
+        }
     }
 
     pub fn next_deadline(&self) -> Instant {

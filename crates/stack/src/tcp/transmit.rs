@@ -294,7 +294,6 @@ impl Connection {
     fn acknowledged(&mut self, now: Instant) {
         let _ = now;
         self.ack_now = false;
-        self.opening_ack = false;
         self.unacked_in = 0;
         self.clocks.delayed_ack = Instant::FAR;
         self.last_ack_sent = self.rcv_nxt;

@@ -100,8 +100,6 @@ pub struct Wire {
     pub stack: Stack,
     pub now: Instant,
     pub program: Program,
-    /// Flushes as one that expects the program's next move at any moment.
-    pub patient: bool,
     link: LinkId,
     sent: std::collections::VecDeque<Seg>,
     /// The host's port of the connection under test.
@@ -155,7 +153,6 @@ impl Wire {
             stack,
             now,
             program: Program::default(),
-            patient: false,
             link,
             sent: Default::default(),
             port: 0,
@@ -172,11 +169,7 @@ impl Wire {
         if self.stack.next_deadline() <= self.now {
             self.stack.handle_timeout(self.now, &mut self.program);
         }
-        if self.patient {
-            self.stack.flush_patiently(self.now, &mut self.program);
-        } else {
-            self.stack.flush(self.now, &mut self.program);
-        }
+        self.stack.flush(self.now, &mut self.program);
         let mut batch = TxBatch::default();
         self.stack.take_transmit(&mut batch);
         for frame in &batch.frames {

@@ -25,32 +25,6 @@ fn three_way_handshake_as_server() {
     assert_eq!(w.state(), "SYN_RECEIVED");
 }
 
-/// RFC 9293 §3.10.7.3: data that is queued may go with the ACK of the SYN-ACK.
-#[test]
-fn the_acknowledgement_that_ends_a_handshake_may_wait_for_the_first_data() {
-    for data in [true, false] {
-        let mut w = Wire::new();
-        let (id, _) = w.connecting();
-        w.patient = true;
-        let mut synack = w.seg(SYN | ACK);
-        synack.options = Offer::PLAIN.options();
-        w.peer_nxt = w.peer_nxt.wrapping_add(1);
-        w.receive(&synack);
-        w.expect_nothing();
-        assert!(w.stack.keeps_back() && w.events(id).contains(Events::CONNECTED));
-        if data {
-            w.write(id, b"hello");
-        } else {
-            w.patient = false;
-            w.run();
-        }
-        let first = w.expect();
-        assert_eq!((first.ack, first.data.as_slice()), (w.peer_nxt, if data { &b"hello"[..] } else { b"" }));
-        w.expect_nothing();
-        assert!(!w.stack.keeps_back());
-    }
-}
-
 /// RFC 9293 §3.7.1: the SYN announces an MSS of MTU minus 40.
 #[test]
 fn syn_carries_the_mss_of_the_link() {
