@@ -358,6 +358,7 @@ impl Shard {
                     }
                 }
                 stream.fillers = 0;
+                socket.ready &= !(ready::READABLE | ready::SUSPECT);
                 if result.is_ok() {
                     stream.phase = Phase::Connected;
                     socket.set(ready::READABLE, true);
