@@ -7,12 +7,14 @@ use errno::Errno;
 use stack::{Domain, LinkId, SockOpt, SocketId, SocketKind, Stack};
 
 /// Largest value of SO_RCVBUF and SO_SNDBUF (net.core.rmem_max's part here); the engine doubles it.
-const BUFFER_MAX: i32 = 4 << 20;
+const BUFFER_MAX: u32 = 4 << 20;
 /// `ICMP_FILTER` of `<linux/icmp.h>` at level SOL_RAW, `ICMPV6_FILTER` at IPPROTO_ICMPV6.
 const ICMP_FILTER: i32 = 1;
 const SOL_RAW: i32 = 255;
 const MCAST_JOIN_GROUP: i32 = 42;
 const MCAST_LEAVE_GROUP: i32 = 45;
+/// Most seconds of TCP_LINGER2 (Linux' TCP_FIN_TIMEOUT_MAX).
+const LINGER2_MAX: i32 = 120;
 const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
 const IPV6_HDRINCL: i32 = 36;
 const IPV6_DONTFRAG: i32 = 62;
@@ -39,6 +41,9 @@ fn is_forced(level: i32, name: i32) -> bool {
 /// Errors: ENOPROTOOPT for one that is not known, EINVAL for a value that is short or out of range,
 /// ENODEV for an interface that is not there.
 pub fn parse(stack: &Stack, domain: Domain, kind: SocketKind, level: i32, name: i32, value: &[u8]) -> Made {
+    if speaks_no_v4(domain, kind, level) {
+        return Err(Errno::ENOPROTOOPT);
+    }
     match (level, name) {
         (libc::SOL_SOCKET, libc::SO_LINGER) => {
             let (on, seconds) = (int_at(value, 0)?, int_at(value, 4)?);
@@ -54,12 +59,9 @@ pub fn parse(stack: &Stack, domain: Domain, kind: SocketKind, level: i32, name: 
         }
         (libc::IPPROTO_IP, libc::IP_MULTICAST_IF) => match value.len() {
             0..4 => Err(Errno::EINVAL),
-            4..8 => Ok(SockOpt::MulticastIf { addr: v4_at(value, 0)?, link: None }),
+            4..8 => multicast_if(stack, v4_at(value, 0)?, None),
             // struct ip_mreq and struct ip_mreqn
-            len => Ok(SockOpt::MulticastIf {
-                addr: v4_at(value, 4)?,
-                link: if len >= 12 { link_at(value, 8)? } else { None },
-            }),
+            len => multicast_if(stack, v4_at(value, 4)?, if len >= 12 { link_at(value, 8)? } else { None }),
         },
         (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP) => {
             let (group, link, addr) = v4_membership(value)?;
@@ -96,12 +98,25 @@ pub fn parse(stack: &Stack, domain: Domain, kind: SocketKind, level: i32, name: 
         (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => {
             let end = value.iter().position(|b| *b == 0).unwrap_or(value.len());
             let name = core::str::from_utf8(&value[..end]).map_err(|_| Errno::ENOENT)?;
+            if value.is_empty() {
+                return Err(Errno::EINVAL);
+            }
             Ok(SockOpt::Congestion(name.to_owned()))
         }
+        (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF) if domain == Domain::V6 => {
+            let link = int_at(value, 0)?;
+            let link = (link != 0).then_some(LinkId(link as u32));
+            if link.is_some_and(|l| stack.net.link_name(l).is_none()) {
+                return Err(Errno::ENODEV);
+            }
+            Ok(SockOpt::MulticastIf6(link))
+        }
+        (libc::IPPROTO_IP, libc::IP_MULTICAST_TTL | libc::IP_MULTICAST_LOOP) if value.is_empty() => Err(Errno::EINVAL),
         (libc::IPPROTO_IP, libc::IP_OPTIONS) if value.is_empty() => Err(Errno::ENOPROTOOPT),
         _ => {
-            // ip(7): options of this level may be given as one byte.
+            // ip(7): options of this level may be given as one byte; Linux takes none for 0.
             let number = match value {
+                [] if level == libc::IPPROTO_IP => 0,
                 [byte] | [byte, ..] if value.len() < 4 && level == libc::IPPROTO_IP => i32::from(*byte),
                 _ => int_at(value, 0).or_else(|e| {
                     // An option that nobody knows is ENOPROTOOPT, whatever its value.
@@ -113,6 +128,21 @@ pub fn parse(stack: &Stack, domain: Domain, kind: SocketKind, level: i32, name: 
     }
 }
 
+/// Raw IPv6, alone of the AF_INET6 sockets, has no IPv4 traffic that options of IPv4 could be about.
+fn speaks_no_v4(domain: Domain, kind: SocketKind, level: i32) -> bool {
+    domain == Domain::V6 && kind == SocketKind::Raw && level == libc::IPPROTO_IP
+}
+
+/// ip(7): the interface by its index or else by its address; neither is the system's choice again.
+fn multicast_if(stack: &Stack, addr: Option<Ipv4Addr>, link: Option<LinkId>) -> Made {
+    let is_there = match (link, addr) {
+        (Some(link), _) => stack.net.link_name(link).is_some(),
+        (None, Some(addr)) => stack.net.links().any(|l| l.addresses.iter().any(|a| a.addr == IpAddr::V4(addr))),
+        (None, None) => true,
+    };
+    if is_there { Ok(SockOpt::MulticastIf { addr, link }) } else { Err(Errno::EADDRNOTAVAIL) }
+}
+
 /// Options whose value is one int.
 fn numeric(domain: Domain, kind: SocketKind, level: i32, name: i32, v: i32) -> Made {
     let on = v != 0;
@@ -120,6 +150,8 @@ fn numeric(domain: Domain, kind: SocketKind, level: i32, name: i32, v: i32) -> M
     // -1 means the default.
     let byte_or_default = if v == -1 { Ok(None) } else { byte.map(Some) };
     let positive = u32::try_from(v).map_err(|_| Errno::EINVAL);
+    // Linux compares without a sign.
+    let buffer = u32::try_from(v).unwrap_or(u32::MAX).min(BUFFER_MAX);
     let tcp = kind == SocketKind::Tcp;
     Ok(match (level, name) {
         (libc::SOL_SOCKET, libc::SO_REUSEADDR) => SockOpt::ReuseAddr(on),
@@ -130,8 +162,8 @@ fn numeric(domain: Domain, kind: SocketKind, level: i32, name: i32, v: i32) -> M
         (libc::SOL_SOCKET, libc::SO_DONTROUTE) => SockOpt::DontRoute(on),
         (libc::SOL_SOCKET, libc::SO_PRIORITY) => SockOpt::Priority(v as u32),
         (libc::SOL_SOCKET, libc::SO_TIMESTAMP | libc::SO_TIMESTAMPNS) => SockOpt::Timestamp(on),
-        (libc::SOL_SOCKET, libc::SO_RCVBUF | libc::SO_RCVBUFFORCE) => SockOpt::RcvBuf(v.clamp(0, BUFFER_MAX) as u32),
-        (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) => SockOpt::SndBuf(v.clamp(0, BUFFER_MAX) as u32),
+        (libc::SOL_SOCKET, libc::SO_RCVBUF | libc::SO_RCVBUFFORCE) => SockOpt::RcvBuf(buffer),
+        (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) => SockOpt::SndBuf(buffer),
 
         (libc::IPPROTO_IP, libc::IP_TTL) => match v {
             -1 => SockOpt::Ttl(None),
@@ -161,7 +193,10 @@ fn numeric(domain: Domain, kind: SocketKind, level: i32, name: i32, v: i32) -> M
         (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT) => SockOpt::RecvHopLimit(on),
         (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS) => SockOpt::RecvTClass(on),
         (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_HOPS) => SockOpt::MulticastHops(if v == -1 { 1 } else { byte? }),
-        (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP) => SockOpt::MulticastLoop6(on),
+        (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP) => match v {
+            0 | 1 => SockOpt::MulticastLoop6(on),
+            _ => return Err(Errno::EINVAL),
+        },
         (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF) => SockOpt::MulticastIf6((v != 0).then_some(LinkId(v as u32))),
         (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER) => SockOpt::MtuDiscover6(byte?),
         (libc::IPPROTO_IPV6, libc::IPV6_MTU) => SockOpt::Mtu6(positive?),
@@ -178,9 +213,9 @@ fn numeric(domain: Domain, kind: SocketKind, level: i32, name: i32, v: i32) -> M
         (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL) if tcp => SockOpt::KeepInterval(positive?),
         (libc::IPPROTO_TCP, libc::TCP_KEEPCNT) if tcp => SockOpt::KeepCount(positive?),
         (libc::IPPROTO_TCP, libc::TCP_SYNCNT) if tcp => SockOpt::SynCount(positive?),
-        (libc::IPPROTO_TCP, libc::TCP_LINGER2) if tcp => SockOpt::Linger2(v),
+        (libc::IPPROTO_TCP, libc::TCP_LINGER2) if tcp => SockOpt::Linger2(v.clamp(-1, LINGER2_MAX)),
         (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT) if tcp => SockOpt::DeferAccept(v.max(0) as u32),
-        (libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP) if tcp => SockOpt::WindowClamp(positive?),
+        (libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP) if tcp => SockOpt::WindowClamp(positive.unwrap_or(1)),
         (libc::IPPROTO_TCP, libc::TCP_QUICKACK) if tcp => SockOpt::QuickAck(on),
         (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT) if tcp => SockOpt::UserTimeout(positive?),
         _ => return Err(Errno::ENOPROTOOPT),
@@ -198,6 +233,9 @@ pub fn value(
     name: i32,
     room: usize,
 ) -> Result<Vec<u8>, Errno> {
+    if speaks_no_v4(domain, id.kind, level) {
+        return Err(Errno::ENOPROTOOPT);
+    }
     let which = match (level, name) {
         (libc::SOL_SOCKET, libc::SO_LINGER) => SockOpt::Linger(None),
         (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => SockOpt::BindToDevice(None),

@@ -228,6 +228,7 @@ impl Options {
             SockOpt::TrafficClass(v) => self.tclass = v & !3,
             SockOpt::NoDelay(v) => self.no_delay = v,
             SockOpt::Cork(v) => self.cork = v,
+            SockOpt::MaxSeg(0) => self.max_seg = None, // tcp(7): as if it had not been set
             SockOpt::MaxSeg(v) => {
                 if !MAXSEG.contains(&v) {
                     return Err(Errno::EINVAL);
