@@ -164,6 +164,8 @@ static void groups(void)
         EQUAL(setsockopt(fd, IPPROTO_IP, IP_DROP_MEMBERSHIP, &one, sizeof(one)), 0, "leave");
         FAILS(setsockopt(fd, IPPROTO_IP, IP_DROP_MEMBERSHIP, &one, sizeof(one)), EADDRNOTAVAIL, "leave twice");
         FAILS(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &one, 4), EINVAL, "cut short");
+        FAILS(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &(struct in_addr){ htonl(0xcb007109) }, 4), EADDRNOTAVAIL,
+              "IP_MULTICAST_IF of nobody");
         EQUAL(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &one.imr_address, 4), 0, "IP_MULTICAST_IF");
         struct in_addr got = { 0 };
         CHECK(getsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &got, &(socklen_t){ sizeof(got) }) == 0 &&
@@ -175,6 +177,8 @@ static void groups(void)
         FAILS(setsockopt(fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &one, sizeof(one)), EADDRINUSE, "join twice");
         EQUAL(setsockopt(fd, IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP, &one, sizeof(one)), 0, "leave");
         FAILS(setsockopt(fd, IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP, &one, sizeof(one)), EADDRNOTAVAIL, "leave twice");
+        FAILS(set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, 9999), ENODEV, "IPV6_MULTICAST_IF of nobody");
+        FAILS(set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 2), EINVAL, "IPV6_MULTICAST_LOOP 2");
         EQUAL(set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, 1), 0, "IPV6_MULTICAST_IF");
         EQUAL(option(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF), 1, "IPV6_MULTICAST_IF reads back");
     }

@@ -26,6 +26,10 @@ static const struct row settable[] = {
     { IPPROTO_TCP, TCP_USER_TIMEOUT, 5000, 5000, "TCP_USER_TIMEOUT" },
     { IPPROTO_TCP, TCP_SYNCNT, 3, 3, "TCP_SYNCNT" },
     { IPPROTO_TCP, TCP_LINGER2, 11, 11, "TCP_LINGER2" },
+    { IPPROTO_TCP, TCP_LINGER2, 300, 120, "TCP_LINGER2 has a limit" },
+    { IPPROTO_TCP, TCP_LINGER2, -5, -1, "TCP_LINGER2 below 0" },
+    { IPPROTO_TCP, TCP_WINDOW_CLAMP, -1, 1152, "TCP_WINDOW_CLAMP below 0" },
+    { IPPROTO_TCP, TCP_MAXSEG, 0, 536, "TCP_MAXSEG 0 is the default" },
     { IPPROTO_TCP, TCP_QUICKACK, 1, 1, "TCP_QUICKACK" },
     { IPPROTO_TCP, TCP_MAXSEG, 1000, 1000, "TCP_MAXSEG" },
     { IPPROTO_TCP, TCP_WINDOW_CLAMP, 5000, 5000, "TCP_WINDOW_CLAMP" },
@@ -105,6 +109,9 @@ static void what_cannot_be(void)
     FAILS(set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 0), EINVAL, "TCP_KEEPIDLE 0");
     FAILS(set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 1000), EINVAL, "TCP_KEEPCNT 1000");
     FAILS(set_option(fd, IPPROTO_TCP, TCP_MAXSEG, 40), EINVAL, "TCP_MAXSEG 40");
+    FAILS(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "", 0), EINVAL, "TCP_CONGESTION without a name");
+    EQUAL(set_option(fd, SOL_SOCKET, SO_RCVBUF, -1), 0, "SO_RCVBUF -1");
+    CHECK(option(fd, SOL_SOCKET, SO_RCVBUF) > 100000, "which is the most");
     FAILS(getsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &value, &len), ENOPROTOOPT, "SO_RCVBUFFORCE cannot be read");
     if (side.family == AF_INET) {
         FAILS(set_option(fd, IPPROTO_IP, IP_TTL, 300), EINVAL, "IP_TTL 300");

@@ -46,7 +46,8 @@ pub fn settle(s: &Socket) -> Result<SocketState, Errno> {
 }
 
 /// As [`settle`], but a pair that bears no trace of use is taken to be fresh without asking: nothing is
-/// queued, and its send buffer is still at the kernel's minimum.
+/// queued, and its send buffer is still at the kernel's minimum. A listener that was shut down is free for a new
+/// life, as after a failed connect; its pair is not, and needs to be opened again just so.
 fn state_before_use(s: &Socket) -> Result<SocketState, Errno> {
     const UNUSED_BUFFER_MAX: c_int = 8192;
     if s.state() == SocketState::Fresh
@@ -55,7 +56,14 @@ fn state_before_use(s: &Socket) -> Result<SocketState, Errno> {
     {
         return Ok(SocketState::Fresh);
     }
-    settle(s)
+    let state = settle(s)?;
+    let free = matches!(state, SocketState::Fresh | SocketState::Listening);
+    Ok(if free && has_hung_up(s)? { SocketState::Failed } else { state })
+}
+
+/// Nothing more will come through the pair.
+fn has_hung_up(s: &Socket) -> Result<bool, Errno> {
+    Ok(real::poll(s.fd, libc::POLLRDHUP, real::NOW)? & (libc::POLLRDHUP | libc::POLLHUP) != 0)
 }
 
 /// SIOCOUTQ of the pair: 0 exactly when nothing is unread.
@@ -99,6 +107,13 @@ fn lost(e: Errno) -> Errno {
 
 /// connect(2) on a stream socket.
 pub fn connect(s: &Socket, peer: &WireAddr) -> Result<usize, Errno> {
+    if peer.family == 0 {
+        // AF_UNSPEC ends whatever it is, and it is fresh again (connect(2)).
+        return match state_before_use(s)? {
+            SocketState::Fresh => Ok(0),
+            _ => reopen(s).map(|_| 0),
+        };
+    }
     let first = !s.has(flag::RESULT_DUE);
     match state_before_use(s)? {
         SocketState::Connected if first => return Err(Errno::EISCONN),
@@ -108,7 +123,7 @@ pub fn connect(s: &Socket, peer: &WireAddr) -> Result<usize, Errno> {
         }
         SocketState::Listening => return Err(Errno::EISCONN),
         SocketState::Connecting => return wait(s, Errno::EALREADY),
-        SocketState::Failed => reopen(s)?,
+        SocketState::Failed => return connect(&reopen(s)?, peer),
         SocketState::Fresh => {}
     }
     fill(s)?;
@@ -229,8 +244,8 @@ fn sleep(fd: c_int, timeout: Option<libc::timespec>) -> Result<i16, Errno> {
     Ok(p.revents)
 }
 
-/// After a failed connect: a fresh pair under the same number, with the flags of the old one.
-fn reopen(s: &Socket) -> Result<(), Errno> {
+/// A fresh pair under the same number, with the flags of the old one.
+fn reopen(s: &Socket) -> Result<Socket, Errno> {
     let mut room = [0u8; SocketInfo::LEN];
     let reply = control::call(&Request::new(Op::Reopen, s.handle, &[]), &mut room)?;
     let info = SocketInfo::parse(&room[..reply.len])?;
@@ -250,17 +265,23 @@ fn reopen(s: &Socket) -> Result<(), Errno> {
         real::set_nonblocking(s.fd);
     }
     table::insert(s.fd, &info);
-    Ok(())
+    table::socket(s.fd).ok_or(Errno::EBADF)
+}
+
+/// bind(2). A socket whose connect has failed may be bound, as one that was never connected.
+pub fn bind(s: &Socket, addr: &WireAddr) -> Result<usize, Errno> {
+    if s.is_stream() && s.state() == SocketState::Failed {
+        reopen(s)?;
+    }
+    control::order(Op::Bind, s.handle, &[&addr.to_bytes()])?;
+    Ok(0)
 }
 
 /// listen(2).
 pub fn listen(s: &Socket, backlog: c_int) -> Result<usize, Errno> {
     match state_before_use(s)? {
         SocketState::Connected | SocketState::Connecting => return Err(Errno::EINVAL),
-        SocketState::Failed => {
-            reopen(s)?;
-            fill(s)?;
-        }
+        SocketState::Failed => return listen(&reopen(s)?, backlog),
         SocketState::Fresh => fill(s)?,
         SocketState::Listening => {}
     }
@@ -327,6 +348,10 @@ fn listener_ended(s: &Socket) -> Errno {
 /// shutdown(2) on a stream socket; `how` is 0 to 2.
 pub fn shutdown(s: &Socket, how: c_int) -> Result<usize, Errno> {
     let connected = settle(s)? == SocketState::Connected;
+    if connected && has_hung_up(s)? {
+        // Both ends may have ended: then there is no connection to shut down (ENOTCONN).
+        control::call(&Request::new(Op::PeerAddr, s.handle, &[]), &mut [0u8; WireAddr::LEN])?;
+    }
     if !connected || how != libc::SHUT_WR {
         let told = if connected { libc::SHUT_RD } else { how };
         control::order(Op::Shutdown, s.handle, &[&told.to_ne_bytes()])?;

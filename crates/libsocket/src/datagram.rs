@@ -37,10 +37,16 @@ pub unsafe fn send_msg(s: &Socket, m: &libc::msghdr, flags: c_int) -> Result<usi
     }
     // SAFETY: the caller vouches for the message.
     unsafe {
+        if s.has(flag::SEND_SHUT) {
+            return Err(Errno::EPIPE);
+        }
         let len = room_of(m);
         let mut header = Header { key: s.key, ..Header::default() };
         if !m.msg_name.is_null() && m.msg_namelen > 0 {
-            header.addr = destination(s, address::read(m.msg_name.cast(), m.msg_namelen)?)?;
+            let to = address::read(m.msg_name.cast(), m.msg_namelen);
+            // Linux' two families put it differently.
+            let to = to.map_err(|e| if s.is_v6() && e == Errno::EAFNOSUPPORT { Errno::EINVAL } else { e })?;
+            header.addr = destination(s, to)?;
             header.flags |= mark::ADDR;
         } else if s.state() != SocketState::Connected {
             has_peer(s)?;
@@ -52,6 +58,7 @@ pub unsafe fn send_msg(s: &Socket, m: &libc::msghdr, flags: c_int) -> Result<usi
         if len > if s.is_v6() { LONGEST_V6 } else { LONGEST_V4 } {
             return Err(Errno::EMSGSIZE);
         }
+        before_sending(s, &header)?;
         let head = header.to_bytes();
         let mut pieces = [EMPTY; FEW + 1];
         pieces[0] = control::iovec(&head);
@@ -92,8 +99,9 @@ fn destination(s: &Socket, to: WireAddr) -> Result<WireAddr, Errno> {
             // AF_UNSPEC: Linux reads it as "no address given" for IPv6, as AF_INET for IPv4.
             if v6 {
                 has_peer(s)?;
+                return Err(Errno::EINVAL);
             }
-            return Err(Errno::EINVAL);
+            WireAddr { family: sockets::addr::AF_INET, ..to }
         }
         _ => to,
     };
@@ -101,6 +109,53 @@ fn destination(s: &Socket, to: WireAddr) -> Result<WireAddr, Errno> {
         return Err(Errno::EINVAL);
     }
     Ok(to)
+}
+
+/// Between two looks for a pending error, in nanoseconds: who sends faster hears of it a little later, as if the
+/// network had taken so long.
+const LOOK_EVERY: u64 = 5_000;
+
+/// What a send has to tell before anything is sent: the socket's pending error, and that there is no way to the
+/// destination. Both are the daemon's knowledge, and a datagram is one message into the pair that asks nobody; so a
+/// destination is asked for once, unless a datagram has come from there.
+fn before_sending(s: &Socket, header: &Header) -> Result<(), Errno> {
+    let now = real::monotonic_ns();
+    if now.saturating_sub(table::looked_at(s)) >= LOOK_EVERY {
+        table::set_looked_at(s, now);
+        if let Some(e) = pending_error(s) {
+            return Err(e);
+        }
+    }
+    // Who names source or interface chooses another way.
+    if !header.has(mark::ADDR) || header.has(mark::PKTINFO) {
+        return Ok(());
+    }
+    let place = place_of(&header.addr, header.flags & mark::DONTROUTE);
+    if table::reached(s) == place {
+        return Ok(());
+    }
+    control::order(Op::Reach, s.handle, &[&header.addr.to_bytes(), &(header.flags & mark::DONTROUTE).to_ne_bytes()])?;
+    table::set_reached(s, place);
+    Ok(())
+}
+
+/// A destination as one number (FNV-1a), never 0. Ports do not matter to the way.
+fn place_of(to: &WireAddr, flags: u16) -> u64 {
+    let bytes = to.ip.iter().copied().chain(to.scope_id.to_ne_bytes()).chain(flags.to_ne_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)) | 1
+}
+
+/// Takes the error that is the first message in the queue, if that is what it is.
+pub fn pending_error(s: &Socket) -> Option<Errno> {
+    let mut head = [0u8; Header::LEN];
+    let mut look = |flags| {
+        // SAFETY: a local buffer with its true length.
+        let n = unsafe { sys!(SYS_recvfrom, s.fd, head.as_mut_ptr(), head.len(), flags | libc::MSG_DONTWAIT, 0, 0) };
+        let (header, _) = n.ok().filter(|n| *n == Header::LEN).and_then(|_| Header::parse(&head).ok())?;
+        header.has(mark::ERROR).then_some(Errno(header.errno))
+    };
+    look(libc::MSG_PEEK)?;
+    look(0)
 }
 
 /// A send without address needs a peer; another process may have connected the socket.
@@ -167,7 +222,7 @@ pub unsafe fn recv_msg(s: &Socket, m: &mut libc::msghdr, flags: c_int) -> Result
         inner.msg_iov = pieces.as_mut_ptr();
         inner.msg_iovlen = count as _;
         let n = match check(native::recvmsg(s.fd, &mut inner, kept) as _) {
-            Ok(0) => return ended(s),
+            Ok(0) => return ended(s, flags),
             Ok(n) => n,
             Err(e) => return Err(gone(s, e)),
         };
@@ -180,11 +235,15 @@ pub unsafe fn recv_msg(s: &Socket, m: &mut libc::msghdr, flags: c_int) -> Result
             }
             return Err(Errno(header.errno));
         }
+        if header.has(mark::ADDR) && s.state() != SocketState::Connected {
+            table::set_reached(s, place_of(&header.addr, 0));
+        }
         let copied = len.min(room);
         if m.msg_iovlen > FEW {
             scatter(m, &scattered[..copied.min(scattered.len())]);
         }
-        m.msg_flags = if len > room { libc::MSG_TRUNC } else { 0 };
+        // Linux gives MSG_CMSG_CLOEXEC back as it came.
+        m.msg_flags = flags & libc::MSG_CMSG_CLOEXEC | if len > room { libc::MSG_TRUNC } else { 0 };
         if !m.msg_name.is_null() {
             let room = m.msg_namelen as usize;
             m.msg_namelen = match header.has(mark::ADDR) {
@@ -197,9 +256,11 @@ pub unsafe fn recv_msg(s: &Socket, m: &mut libc::msghdr, flags: c_int) -> Result
     }
 }
 
-/// EOF: after shutdown(SHUT_RD) reads give 0, otherwise the daemon has died.
-fn ended(s: &Socket) -> Result<usize, Errno> {
+/// EOF: after shutdown(SHUT_RD) a read that would wait gives 0 (and one that would not, EAGAIN, as Linux has it);
+/// otherwise the daemon has died.
+fn ended(s: &Socket, flags: c_int) -> Result<usize, Errno> {
     match real::poll(s.fd, 0, real::NOW)? & libc::POLLHUP {
+        0 if flags & libc::MSG_DONTWAIT != 0 || real::is_nonblocking(s.fd) => Err(Errno::EAGAIN),
         0 => Ok(0),
         _ => Err(Errno::ENETDOWN),
     }
@@ -237,12 +298,19 @@ pub fn connect(s: &Socket, peer: &WireAddr) -> Result<usize, Errno> {
     Ok(0)
 }
 
-/// shutdown(2); `how` is 0 to 2.
+/// shutdown(2); `how` is 0 to 2. Without a peer it is ENOTCONN, and done all the same: so programs wake a thread
+/// that waits in recv(2).
 pub fn shutdown(s: &Socket, how: c_int) -> Result<usize, Errno> {
-    control::order(Op::Shutdown, s.handle, &[&how.to_ne_bytes()])?;
+    let told = control::order(Op::Shutdown, s.handle, &[&how.to_ne_bytes()]);
+    if !matches!(told, Ok(()) | Err(Errno::ENOTCONN)) {
+        return told.map(|()| 0);
+    }
+    if how != libc::SHUT_RD {
+        table::set_flag(s, flag::SEND_SHUT, true);
+    }
     if how != libc::SHUT_WR {
         // SAFETY: numbers only.
         unsafe { sys!(SYS_shutdown, s.fd, libc::SHUT_RD) }?;
     }
-    Ok(0)
+    told.map(|()| 0)
 }

@@ -95,7 +95,7 @@ pub unsafe fn recv_msg(s: &Socket, m: &mut libc::msghdr, flags: c_int) -> Result
         };
         m.msg_namelen = 0;
         m.msg_controllen = 0;
-        m.msg_flags = inner.msg_flags & libc::MSG_OOB;
+        m.msg_flags = inner.msg_flags & libc::MSG_OOB | flags & libc::MSG_CMSG_CLOEXEC;
         Ok(n)
     }
 }
@@ -113,13 +113,15 @@ pub unsafe fn room_of(m: &libc::msghdr) -> usize {
     room
 }
 
-fn ready_to_read(s: &Socket, flags: c_int) -> Result<(), Errno> {
+/// Whether there is, or was, something to read from. A socket whose connect(2) has told its failure is as good as new.
+pub fn ready_to_read(s: &Socket, flags: c_int) -> Result<(), Errno> {
     if flags & libc::MSG_ERRQUEUE != 0 {
         return Err(Errno::EAGAIN);
     }
     if s.state() != SocketState::Connected {
         match settle(s)? {
             SocketState::Fresh | SocketState::Listening => return Err(Errno::ENOTCONN),
+            SocketState::Failed if !s.has(flag::END_TOLD) => return Err(Errno::ENOTCONN),
             _ => {}
         }
     }
@@ -155,32 +157,36 @@ fn discard(s: &Socket, len: usize, flags: c_int) -> Result<usize, Errno> {
 
 /// How many bytes a read of `len` would find, waiting for the first one.
 fn count(s: &Socket, len: usize, flags: c_int) -> Result<usize, Errno> {
-    let (mut first, mut queued) = ([0u8; 1], 0 as c_int);
+    let mut first = [0u8; 1];
     let flags = flags & RECV_FLAGS & !libc::MSG_WAITALL;
     // SAFETY: local variables with their true lengths.
     let found = unsafe { sys!(SYS_recvfrom, s.fd, first.as_mut_ptr(), len.min(1), flags, 0, 0) };
     if explain_read(s, found, len)? == 0 {
         return Ok(0);
     }
-    // SAFETY: the kernel writes one int (unix(7), SIOCINQ).
-    unsafe { sys!(SYS_ioctl, s.fd, libc::FIONREAD, &mut queued as *mut c_int)? };
-    Ok(len.min(queued.max(1) as usize))
+    Ok(len.min(unread(s)?.max(1) as usize))
 }
 
 /// Turns what the pair said into what TCP would have said.
 pub fn explain_read(s: &Socket, got: Result<usize, Errno>, room: usize) -> Result<usize, Errno> {
     match got {
-        Ok(0) if room > 0 => {
+        Ok(0) => {
             if sandbox::is_confined() {
                 return Ok(0);
             }
             let hung_up = real::poll(s.fd, 0, real::NOW)? & libc::POLLHUP != 0;
-            if !hung_up || s.has(flag::END_TOLD) {
+            if !hung_up || s.has(flag::END_TOLD) || room == 0 && unread(s)? > 0 {
                 return Ok(0);
             }
             let end = end(s);
             table::set_flag(s, flag::END_TOLD, true);
             match end {
+                End::Error(Errno::EPIPE) => {
+                    // A reset after the peer's FIN: who reads has had the end already; who writes, or asks for
+                    // SO_ERROR, is told.
+                    table::set_flag(s, flag::PIPE_DUE, true);
+                    Ok(0)
+                }
                 End::Error(e) => Err(e),
                 End::Plain => Ok(0),
                 End::DaemonGone => Err(Errno::ECONNRESET),
@@ -191,17 +197,27 @@ pub fn explain_read(s: &Socket, got: Result<usize, Errno>, room: usize) -> Resul
                 failed(s);
                 Err(e)
             }
+            // A failed handshake's fillers, unread: the failure was told before.
+            _ if s.state() == SocketState::Failed => Ok(0),
             _ => Err(Errno::ECONNRESET),
         },
         other => other,
     }
 }
 
+fn unread(s: &Socket) -> Result<c_int, Errno> {
+    let mut queued: c_int = 0;
+    // SAFETY: the kernel writes one int (unix(7), SIOCINQ).
+    unsafe { sys!(SYS_ioctl, s.fd, libc::FIONREAD, &mut queued as *mut c_int)? };
+    Ok(queued)
+}
+
 /// A handshake that has failed is known as such; a connection that has ended stays connected, as far
 /// as this library is concerned, and reads as ended.
-fn failed(s: &Socket) {
+pub fn failed(s: &Socket) {
     if s.state() == SocketState::Connecting {
         table::set_state(s, SocketState::Failed);
+        table::set_flag(s, flag::END_TOLD, true);
         table::set_flag(s, flag::RESULT_DUE, false);
     }
 }
@@ -254,9 +270,13 @@ pub fn ready_to_write(s: &Socket, flags: c_int) -> Result<(), Errno> {
         SocketState::Connecting => {
             let now = flags & libc::MSG_DONTWAIT != 0 || real::is_nonblocking(s.fd);
             let timeout = if now { real::NOW } else { send_timeout(s.fd) };
-            match wait_until_connected(s, timeout)? {
-                true => Ok(()),
-                false => Err(Errno::EAGAIN),
+            match wait_until_connected(s, timeout) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Errno::EAGAIN),
+                Err(e) => {
+                    failed(s);
+                    Err(e)
+                }
             }
         }
         _ => {
@@ -277,6 +297,7 @@ pub fn explain_write(s: &Socket, sent: Result<usize, Errno>, flags: c_int) -> Re
             {
                 return Err(e);
             }
+            table::set_flag(s, flag::PIPE_DUE, false);
             if flags & libc::MSG_NOSIGNAL == 0 {
                 real::raise_sigpipe();
             }

@@ -33,6 +33,10 @@ pub mod flag {
     pub const TIMESTAMP_NS: u64 = 1 << 33;
     /// The reason for the end of the stream has been asked for and told.
     pub const END_TOLD: u64 = 1 << 34;
+    /// EPIPE is pending: taken from the daemon by a read, which had no use for it.
+    pub const PIPE_DUE: u64 = 1 << 35;
+    /// A datagram socket that was shut down for writing.
+    pub const SEND_SHUT: u64 = 1 << 36;
 }
 
 struct Entry {
@@ -40,11 +44,20 @@ struct Entry {
     handle: AtomicU64,
     key: AtomicU64,
     cookie: AtomicU64,
+    /// When a datagram socket's queue was last looked at for an error, in nanoseconds; and where it is known to reach.
+    looked_at: AtomicU64,
+    reached: AtomicU64,
 }
 
 #[allow(clippy::declare_interior_mutable_const)]
-const EMPTY: Entry =
-    Entry { meta: AtomicU64::new(0), handle: AtomicU64::new(0), key: AtomicU64::new(0), cookie: AtomicU64::new(0) };
+const EMPTY: Entry = Entry {
+    meta: AtomicU64::new(0),
+    handle: AtomicU64::new(0),
+    key: AtomicU64::new(0),
+    cookie: AtomicU64::new(0),
+    looked_at: AtomicU64::new(0),
+    reached: AtomicU64::new(0),
+};
 static TABLE: [Entry; SIZE] = [EMPTY; SIZE];
 /// One more than the highest number at which a socket ever was.
 static HIGH: AtomicU32 = AtomicU32::new(0);
@@ -156,6 +169,8 @@ pub fn put(fd: c_int, s: &Socket) -> bool {
     e.handle.store(s.handle, Ordering::Relaxed);
     e.key.store(s.key, Ordering::Relaxed);
     e.cookie.store(s.cookie, Ordering::Relaxed);
+    e.looked_at.store(0, Ordering::Relaxed);
+    e.reached.store(0, Ordering::Relaxed);
     e.meta.store(s.meta, Ordering::Release);
     true
 }
@@ -171,6 +186,26 @@ pub fn clear(fd: c_int) {
         && e.meta.load(Ordering::Relaxed) != 0
     {
         e.meta.store(0, Ordering::Release);
+    }
+}
+
+pub fn looked_at(s: &Socket) -> u64 {
+    entry(s.fd).map_or(0, |e| e.looked_at.load(Ordering::Relaxed))
+}
+
+pub fn set_looked_at(s: &Socket, ns: u64) {
+    if let Some(e) = entry(s.fd) {
+        e.looked_at.store(ns, Ordering::Relaxed);
+    }
+}
+
+pub fn reached(s: &Socket) -> u64 {
+    entry(s.fd).map_or(0, |e| e.reached.load(Ordering::Relaxed))
+}
+
+pub fn set_reached(s: &Socket, place: u64) {
+    if let Some(e) = entry(s.fd) {
+        e.reached.store(place, Ordering::Relaxed);
     }
 }
 

@@ -6,7 +6,7 @@ import errno, os, random, select, socket, struct, sys, threading, time
 
 MAGIC, VERSION = 0x6B706F69, 1
 (SOCKET, BIND, CONNECT, LISTEN, SHUTDOWN, LOCAL, PEER, SETOPT, GETOPT, IOCTL, IDENTIFY, REOPEN,
- IFADDRS, CONFIG, QUEUED, CONNECT_AND_WAIT, CONNECT_AND_RESTOCK) = range(1, 18)
+ IFADDRS, CONFIG, QUEUED, CONNECT_AND_WAIT, CONNECT_AND_RESTOCK, REACH) = range(1, 19)
 FRESH, CONNECTING, CONNECTED, LISTENING, FAILED = range(5)
 SO_COOKIE = 57
 ADDR, PKTINFO, TTL, TOS, TIMESTAMP, ERROR = 1, 2, 4, 8, 16, 32
@@ -275,6 +275,9 @@ def serve(op, handle, body, fds):
         return s.info(), theirs
     elif op == QUEUED:
         return bytes(12), None
+    elif op == REACH:
+        with socket.socket(s.domain, s.kind, s.protocol) as probe:
+            probe.connect(unwire(body[:28]))
     else:
         raise OSError(errno.ENOSYS, "op")
     return b"", None

@@ -18,7 +18,8 @@ pub const SOCKADDR_IN6_MIN: usize = 24;
 
 /// A socket address as it travels in messages: [`WireAddr::LEN`] bytes, host byte order.
 ///
-/// `family` is [`AF_UNSPEC`] for "no address" (a disconnect, an unbound socket).
+/// `family` is [`AF_UNSPEC`] for "no address" (a disconnect, an unbound socket). Port and IPv4 address are kept
+/// even so: bind(2) and sendto(2) of an AF_INET socket look at them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct WireAddr {
     pub family: u16,
@@ -55,20 +56,21 @@ impl WireAddr {
         }
     }
 
-    /// Reads a `struct sockaddr` of a program. AF_UNSPEC needs only its family field.
+    /// Reads a `struct sockaddr` of a program. AF_UNSPEC needs only its family field; what stands there of an
+    /// IPv4 address is read too.
     ///
     /// Errors: EINVAL when too short for its family, EAFNOSUPPORT for another family.
     pub fn from_sockaddr(b: &[u8]) -> Result<WireAddr, Errno> {
         let [f0, f1, ..] = *b else { return Err(Errno::EINVAL) };
         match u16::from_ne_bytes([f0, f1]) {
-            AF_UNSPEC => Ok(WireAddr::UNSPEC),
-            AF_INET => {
+            AF_UNSPEC if b.len() < SOCKADDR_IN_LEN => Ok(WireAddr::UNSPEC),
+            family @ (AF_UNSPEC | AF_INET) => {
                 if b.len() < SOCKADDR_IN_LEN {
                     return Err(Errno::EINVAL);
                 }
                 let mut ip = [0; 16];
                 ip[..4].copy_from_slice(&b[4..8]);
-                Ok(WireAddr { family: AF_INET, port: u16::from_be_bytes([b[2], b[3]]), ip, ..WireAddr::UNSPEC })
+                Ok(WireAddr { family, port: u16::from_be_bytes([b[2], b[3]]), ip, ..WireAddr::UNSPEC })
             }
             AF_INET6 => {
                 if b.len() < SOCKADDR_IN6_MIN {
@@ -92,12 +94,13 @@ impl WireAddr {
         }
     }
 
-    /// Writes the `struct sockaddr` form; gives back its full length in bytes (2 for AF_UNSPEC).
+    /// Writes the `struct sockaddr` form; gives back its full length in bytes (2 for AF_UNSPEC with nothing else).
     pub fn to_sockaddr(&self, out: &mut [u8; SOCKADDR_IN6_LEN]) -> usize {
         out.fill(0);
         out[0..2].copy_from_slice(&self.family.to_ne_bytes());
         match self.family {
-            AF_INET => {
+            AF_UNSPEC if self.port == 0 && self.ip == [0; 16] => 2,
+            AF_UNSPEC | AF_INET => {
                 out[2..4].copy_from_slice(&self.port.to_be_bytes());
                 out[4..8].copy_from_slice(&self.ip[..4]);
                 SOCKADDR_IN_LEN

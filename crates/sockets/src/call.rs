@@ -68,8 +68,9 @@ ops! {
     /// Request: up to [`IDENTIFY_MAX`] descriptors. Reply: one [`SocketInfo`] each, in order;
     /// `handle` 0 for what is not a socket of this instance.
     Identify = 11,
-    /// After a failed connect whose pair was closed: a fresh pair for the same socket.
-    /// Reply: [`SocketInfo`] and the descriptor.
+    /// A stream socket is to be fresh again, with a new pair: after a failed connect, or whatever it is
+    /// (connect(2) to AF_UNSPEC, which resets a connection: ECONNRESET is then pending). The name that
+    /// bind(2) gave it stays. Reply: [`SocketInfo`] and the descriptor.
     Reopen = 12,
     /// Request: nothing. Reply: records of [`crate::config`]'s postcard form, `Vec<IfAddr>`.
     InterfaceAddrs = 13,
@@ -83,6 +84,9 @@ ops! {
     /// As `ConnectAndWait`, and a good reply brings, when there is room enough, a fresh stream socket of the
     /// same domain for the program's next socket(2). Reply: nothing, or [`SocketInfo`] and the descriptor.
     ConnectAndRestock = 17,
+    /// Request: a `WireAddr` and `flags` (u16, of [`crate::datagram::flag`]). What sending a datagram there would
+    /// answer, found out before it is sent. Reply: nothing.
+    Reach = 18,
 }
 
 /// The first [`RequestHeader::LEN`] bytes of a request.

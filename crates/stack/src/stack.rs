@@ -364,7 +364,21 @@ impl Stack {
         if id.kind == SocketKind::Tcp { self.tcp.info(now, id) } else { None }
     }
 
+    /// The peer of a TCP connection that was closed ([`close`](Stack::close)) and is still ending.
+    pub fn departing_peer(&self, id: SocketId) -> Option<SocketAddr> {
+        if id.kind == SocketKind::Tcp { self.tcp.departing_peer(id) } else { None }
+    }
+
     // --- datagrams -------------------------------------------------------------------------------
+
+    /// The error that [`send`](Stack::send) would give for its destination alone; nothing is sent.
+    pub fn reach(&mut self, id: SocketId, meta: &SendMeta) -> Result<(), Errno> {
+        match id.kind {
+            SocketKind::Tcp => Err(Errno::EOPNOTSUPP),
+            SocketKind::Udp => self.udp.reach(&self.net, id, meta),
+            _ => self.raw.reach(&self.net, id, meta),
+        }
+    }
 
     /// sendto(2) on a UDP, raw or ping socket: all of `payload` as one datagram. `privileged` as in
     /// `bind`. Errors as the manual page has them (EMSGSIZE, EDESTADDRREQ, ENETUNREACH, EACCES, …).

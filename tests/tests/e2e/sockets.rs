@@ -11,12 +11,15 @@ pub const STREAM: &[&str] = &[
     "stream_send",
     "stream_ends",
     "stream_connect",
+    "stream_again",
+    "stream_over",
     "stream_backlog",
     "stream_options",
     "stream_bulk",
     "dual_stack",
 ];
-pub const DATAGRAM: &[&str] = &["datagram", "datagram_limits", "datagram_ancillary", "datagram_options"];
+pub const DATAGRAM: &[&str] =
+    &["datagram", "datagram_states", "datagram_limits", "datagram_ancillary", "datagram_options"];
 pub const READINESS: &[&str] = &["epoll_triggers", "epoll_states", "poll_select", "signals"];
 
 const V4: &str = "4";

@@ -9,7 +9,7 @@ mod ioctls;
 mod options;
 mod socket_calls;
 mod tables;
-mod tcp_info;
+pub(crate) mod tcp_info;
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
@@ -113,6 +113,7 @@ impl Shard {
             Op::InterfaceAddrs => self.interface_addrs_call(),
             Op::Config => self.config_call(&mut call),
             Op::Queued => self.queued_call(&call),
+            Op::Reach => self.reach_call(&call),
         };
         if matches!(answer, Err(Errno::EPROTO)) {
             self.counters.bad_requests += 1;

@@ -8,7 +8,7 @@ use msg::Credentials;
 use sockets::WireAddr;
 use sockets::call::{CONNECT_FILLERS, Op, Reader, SocketInfo};
 use sockets::datagram::flag;
-use stack::{Domain, Shutdown, SockOpt, SocketKind};
+use stack::{Domain, SendMeta, Shutdown, SockOpt, SocketKind};
 
 use super::{Answer, Call, options};
 use crate::shard::Shard;
@@ -84,15 +84,23 @@ impl Shard {
 
     pub(super) fn reopen_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
         let slot = self.slot_of(call)?;
-        let failed = match self.table.get_mut(slot).and_then(|s| s.stream()) {
-            Some(stream) => stream.phase == Phase::Ended && stream.connect_failed,
-            None => false,
-        };
-        if !failed {
-            return Err(Errno::EINVAL);
-        }
+        let Some(phase) = self.table.get(slot).and_then(|s| s.phase()) else { return Err(Errno::EOPNOTSUPP) };
         let program = self.give_pair(slot)?;
         self.table.unbury(call.handle);
+        let Some(socket) = self.table.get_mut(slot) else { return Err(Errno::EBADF) };
+        let waiter = socket.stream().and_then(|s| s.waiter.take());
+        if socket.closed.take().is_some() {
+            // The engine has let go of it, or will by itself.
+            let id = self.stack.socket(socket.domain, SocketKind::Tcp, socket.protocol as u8)?;
+            self.table.rename(slot, id);
+        } else {
+            if matches!(phase, Phase::Connecting | Phase::Connected) {
+                socket.error = Some(Errno::ECONNRESET);
+            }
+            let id = socket.id;
+            self.stack.connect(call.now, id, None)?;
+        }
+        self.refuse(waiter, Errno::ECONNABORTED);
         let Some(socket) = self.table.get_mut(slot) else { return Err(Errno::EBADF) };
         socket.flow = Flow::Stream(Stream::new(Phase::Fresh));
         Ok(Answer { body: socket.info().to_bytes().to_vec(), fd: Some(program), made: Some(slot), ..Answer::default() })
@@ -182,10 +190,13 @@ impl Shard {
     pub(super) fn peer_addr_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
         let slot = self.slot_of(call)?;
         let Some(socket) = self.table.get(slot) else { return Err(Errno::EBADF) };
-        if socket.closed.is_some() {
+        if socket.phase().is_some() && !self.is_connected(socket.id, call.now) {
             return Err(Errno::ENOTCONN);
         }
-        let addr = self.stack.peer_addr(socket.id)?;
+        let addr = match socket.closed {
+            Some(_) => self.stack.departing_peer(socket.id).ok_or(Errno::ENOTCONN)?,
+            None => self.stack.peer_addr(socket.id)?,
+        };
         Ok(Answer::of(shown(addr, socket.domain).to_bytes()))
     }
 
@@ -214,6 +225,17 @@ impl Shard {
             body.extend_from_slice(&n.to_ne_bytes());
         }
         Ok(Answer::of(body))
+    }
+
+    pub(super) fn reach_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
+        let slot = self.slot_of(call)?;
+        let mut r = Reader::new(call.body);
+        let (addr, flags) = (r.addr()?, r.u16()?);
+        let Some(socket) = self.table.get(slot) else { return Err(Errno::EBADF) };
+        let dst = Some(addr.socket_addr().ok_or(Errno::EINVAL)?);
+        let dont_route = flags & flag::DONTROUTE != 0;
+        let meta = SendMeta { dst, src: None, link: None, ttl: None, tos: None, dont_route };
+        self.stack.reach(socket.id, &meta).map(|()| Answer::default())
     }
 
     pub(super) fn set_option_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
@@ -293,13 +315,17 @@ fn shown(addr: core::net::SocketAddr, domain: Domain) -> WireAddr {
     if domain == Domain::V6 { addr.mapped() } else { addr }
 }
 
+/// Beyond any protocol and any type that Linux has a name for.
+const IPPROTO_MAX: i32 = 263;
+const SOCK_MAX: i32 = 11;
+
 /// The engine's kind and the IP protocol that socket(2)'s type and protocol mean.
 ///
 /// Errors as Linux gives them: ESOCKTNOSUPPORT for a type that the family does not have,
 /// EPROTONOSUPPORT for a protocol that the type does not have.
 fn transport(domain: Domain, kind: i32, protocol: i32) -> Result<(SocketKind, u8), Errno> {
     let icmp = if domain == Domain::V4 { libc::IPPROTO_ICMP } else { libc::IPPROTO_ICMPV6 };
-    if !(0..256).contains(&protocol) {
+    if !(0..IPPROTO_MAX).contains(&protocol) || !(0..SOCK_MAX).contains(&kind) {
         return Err(Errno::EINVAL);
     }
     match (kind, protocol) {
@@ -308,8 +334,7 @@ fn transport(domain: Domain, kind: i32, protocol: i32) -> Result<(SocketKind, u8
         (libc::SOCK_DGRAM, p) if p == icmp => Ok((SocketKind::Ping, icmp as u8)),
         (libc::SOCK_RAW, 1..=255) => Ok((SocketKind::Raw, protocol as u8)),
         (libc::SOCK_STREAM | libc::SOCK_DGRAM | libc::SOCK_RAW, _) => Err(Errno::EPROTONOSUPPORT),
-        (1..=10, _) => Err(Errno::ESOCKTNOSUPPORT),
-        _ => Err(Errno::EINVAL),
+        _ => Err(Errno::ESOCKTNOSUPPORT),
     }
 }
 
@@ -325,6 +350,8 @@ mod tests {
         assert_eq!(transport(Domain::V6, libc::SOCK_DGRAM, libc::IPPROTO_ICMP), Err(Errno::EPROTONOSUPPORT));
         assert_eq!(transport(Domain::V4, libc::SOCK_STREAM, libc::IPPROTO_UDP), Err(Errno::EPROTONOSUPPORT));
         assert_eq!(transport(Domain::V4, libc::SOCK_SEQPACKET, 0), Err(Errno::ESOCKTNOSUPPORT));
+        assert_eq!(transport(Domain::V4, 0, 0), Err(Errno::ESOCKTNOSUPPORT));
+        assert_eq!(transport(Domain::V4, libc::SOCK_STREAM, 256), Err(Errno::EPROTONOSUPPORT));
         assert_eq!(transport(Domain::V4, 99, 0), Err(Errno::EINVAL));
         assert_eq!(transport(Domain::V4, libc::SOCK_STREAM, 1234), Err(Errno::EINVAL));
     }

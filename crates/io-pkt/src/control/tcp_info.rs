@@ -7,13 +7,19 @@ use stack::{Instant, SocketId, Stack};
 pub const LEN: usize = 248;
 
 /// `TCP_CLOSE` of `<netinet/tcp.h>`.
-const CLOSED: u8 = 7;
+pub const CLOSED: u8 = 7;
+/// `TCP_TIME_WAIT`.
+pub const TIME_WAIT: u8 = 6;
 /// TCP_INFINITE_SSTHRESH of Linux: there was no loss yet.
 const SSTHRESH_NONE: u32 = i32::MAX as u32;
 
 /// TCP_INFO of a socket; that of a closed one when the engine has let it go.
 pub fn of(stack: &Stack, now: Instant, id: SocketId) -> Vec<u8> {
-    lay_out(&stack.tcp_info(now, id).unwrap_or(Info { state: CLOSED, ..Info::default() }))
+    let mut info = stack.tcp_info(now, id).unwrap_or(Info { state: CLOSED, ..Info::default() });
+    if info.state == TIME_WAIT {
+        info.state = CLOSED; // Linux takes TIME-WAIT away from the socket
+    }
+    lay_out(&info)
 }
 
 /// Lays a connection's facts out as Linux does: times in microseconds (the ages in milliseconds),

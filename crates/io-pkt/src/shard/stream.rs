@@ -14,6 +14,7 @@ use stack::{Events, Instant, Shutdown, SockOpt, SocketId};
 use super::pairs::STREAM_BUFFER;
 use super::table::{Flow, Phase, Stream, Waiter, ready};
 use super::{Shard, watch_room};
+use crate::control::tcp_info;
 use crate::sys;
 
 /// Most bytes taken from one pair in one turn, so that one fast writer does not keep others waiting.
@@ -335,6 +336,9 @@ impl Shard {
         let Some(socket) = self.table.get_mut(slot) else { return Err(Errno::EBADF) };
         let Some(stream) = socket.stream() else { return Err(Errno::EBADF) };
         let before = stream.phase;
+        if before == Phase::Fresh {
+            socket.error = None; // of a life before
+        }
         let id = socket.id;
         let result = match before {
             Phase::Fresh => self.stack.connect(now, id, peer),
@@ -379,15 +383,24 @@ impl Shard {
 
     /// Tells who waits that there is no connection. False when nobody waits, or does no more: a signal came,
     /// or the process died.
-    fn refuse(&mut self, waiter: Option<Waiter>, error: Errno) -> bool {
+    pub(crate) fn refuse(&mut self, waiter: Option<Waiter>, error: Errno) -> bool {
         waiter.is_some_and(|w| self.control.error(w.rcvid, error).is_ok())
+    }
+
+    /// Whether Linux would call it connected: not any more once both ends have sent and acknowledged their FIN,
+    /// though the engine may keep it in TIME-WAIT.
+    pub(crate) fn is_connected(&self, id: SocketId, now: Instant) -> bool {
+        let held = self.stack.tcp_info(now, id).map(|i| !matches!(i.state, tcp_info::TIME_WAIT | tcp_info::CLOSED));
+        held.unwrap_or_else(|| self.stack.departing_peer(id).is_some())
     }
 
     /// shutdown(2) of a stream socket.
     pub(crate) fn shutdown_stream(&mut self, slot: u32, how: Shutdown, now: Instant) -> Result<(), Errno> {
         let Some(socket) = self.table.get_mut(slot) else { return Err(Errno::EBADF) };
         let id = socket.id;
-        let (Flow::Stream(stream), Some(pair)) = (&mut socket.flow, &socket.pair) else { return Err(Errno::ENOTCONN) };
+        let (Flow::Stream(stream), Some(pair)) = (&mut socket.flow, &socket.pair) else {
+            return if self.is_connected(id, now) { Ok(()) } else { Err(Errno::ENOTCONN) };
+        };
         match stream.phase {
             Phase::Connected => {
                 if how != Shutdown::Write {
@@ -407,6 +420,10 @@ impl Shard {
                 let result = self.stack.shutdown(now, id, how);
                 if result.is_ok() {
                     let _ = rustix::net::shutdown(pair, PairShutdown::Write);
+                    if stream.phase == Phase::Listening {
+                        // What remains is a socket that is bound; its pair is used up.
+                        *stream = Stream::new(Phase::Fresh);
+                    }
                 }
                 result
             }

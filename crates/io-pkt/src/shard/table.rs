@@ -276,6 +276,21 @@ impl Table {
         slot
     }
 
+    /// The engine has a new name for it.
+    pub fn rename(&mut self, slot: u32, id: SocketId) {
+        let Some(socket) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+        let ids = &mut self.by_id[transport(socket.id.kind)];
+        if ids.get(socket.id.index as usize) == Some(&(slot + 1)) {
+            ids[socket.id.index as usize] = 0;
+        }
+        socket.id = id;
+        let ids = &mut self.by_id[transport(id.kind)];
+        if ids.len() <= id.index as usize {
+            ids.resize(id.index as usize + 1, 0);
+        }
+        ids[id.index as usize] = slot + 1;
+    }
+
     /// Gives the socket its pair: the daemon's end, and the cookie of the program's.
     pub fn attach(&mut self, slot: u32, pair: OwnedFd, cookie: u64) {
         let Some(socket) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };

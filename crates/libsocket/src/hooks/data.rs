@@ -7,7 +7,10 @@ use libc::{iovec, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t};
 use crate::hooks::sandbox;
 use crate::real::{Errno, answer, check, raw};
 use crate::table::{self, Socket};
-use crate::{connection, datagram, hook, identify, native, stream};
+use crate::{datagram, hook, identify, native, stream};
+
+/// Most pieces in readv(2) and writev(2), which say EINVAL beyond (the `msg` calls EMSGSIZE).
+const IOV_MAX: c_int = 1024;
 
 /// A message of one buffer, or of the caller's array.
 fn message(iov: *mut iovec, n: usize) -> msghdr {
@@ -98,6 +101,11 @@ unsafe fn into_stream(s: &Socket, native: impl FnOnce() -> c_long) -> Result<usi
     stream::write(s, || native() as ssize_t)
 }
 
+/// A name whose length has a sign (recvmsg(2), sendmsg(2): EINVAL, before anything is moved).
+fn has_bad_name(m: &msghdr) -> bool {
+    !m.msg_name.is_null() && (m.msg_namelen as i32) < 0
+}
+
 fn ends_the_program_if(too_long: bool) {
     if too_long {
         // SAFETY: abort(3) does not come back.
@@ -111,7 +119,7 @@ hook! {
         match table::socket(fd) {
             None => native::read(fd, buf, n),
             // Nothing asked for is nothing to wait for: read(2), unlike recv(2), goes no further.
-            Some(s) if n == 0 && s.is_stream() => 0,
+            Some(_) if n == 0 => 0,
             Some(s) if s.is_stream() => answer(|| stream::read(&s, n, || native::read(fd, buf, n))),
             Some(s) => answer(|| recv_one(&s, buf, n, 0)),
         }
@@ -130,12 +138,15 @@ hook! {
     fn readv(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t {
         match table::socket(fd) {
             None => native::readv(fd, iov, n),
-            Some(_) if n < 0 => answer(|| Err(Errno::EINVAL)),
-            Some(s) if s.is_stream() => answer(|| {
-                let room = stream::room_of(&message(iov.cast_mut(), n as usize));
-                stream::read(&s, room, || native::readv(fd, iov, n))
+            Some(_) if !(0..=IOV_MAX).contains(&n) => answer(|| Err(Errno::EINVAL)),
+            Some(s) => answer(|| {
+                let mut m = message(iov.cast_mut(), n as usize);
+                match stream::room_of(&m) {
+                    0 => Ok(0),
+                    room if s.is_stream() => stream::read(&s, room, || native::readv(fd, iov, n)),
+                    _ => recv_msg(&s, &mut m, 0),
+                }
             }),
-            Some(s) => answer(|| recv_msg(&s, &mut message(iov.cast_mut(), n as usize), 0)),
         }
     }
 
@@ -143,9 +154,16 @@ hook! {
     fn writev(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t {
         match table::socket(fd) {
             None => native::writev(fd, iov, n),
-            Some(_) if n < 0 => answer(|| Err(Errno::EINVAL)),
-            Some(s) if by_the_same_call(&s) => answer(|| stream::write(&s, || native::writev(fd, iov, n))),
-            Some(s) => answer(|| send_msg(&s, &message(iov.cast_mut(), n as usize), 0)),
+            Some(_) if !(0..=IOV_MAX).contains(&n) => answer(|| Err(Errno::EINVAL)),
+            // A `write` of nothing is a datagram; a `writev` of nothing does not reach the socket.
+            Some(s) => answer(|| {
+                let m = message(iov.cast_mut(), n as usize);
+                match stream::room_of(&m) {
+                    0 => Ok(0),
+                    _ if by_the_same_call(&s) => stream::write(&s, || native::writev(fd, iov, n)),
+                    _ => send_msg(&s, &m, 0),
+                }
+            }),
         }
     }
 
@@ -181,6 +199,8 @@ hook! {
     ) -> ssize_t {
         match table::socket(fd) {
             None => native::sendto(fd, buf, n, flags, to, len),
+            // An address of no length is none at all for sendmsg(2), but too short a one here.
+            Some(s) if !s.is_stream() && !to.is_null() && len == 0 => answer(|| Err(Errno::EINVAL)),
             Some(s) => answer(|| {
                 let mut iov = iovec { iov_base: buf.cast_mut(), iov_len: n };
                 let mut m = message(&mut iov, 1);
@@ -203,6 +223,7 @@ hook! {
                 n
             }
             Some(_) if m.is_null() => answer(|| Err(Errno::EFAULT)),
+            Some(_) if has_bad_name(&*m) => answer(|| Err(Errno::EINVAL)),
             Some(s) => answer(|| recv_msg(&s, &mut *m, flags)),
         }
     }
@@ -212,6 +233,7 @@ hook! {
         match table::socket(fd) {
             None => native::sendmsg(fd, m, flags),
             Some(_) if m.is_null() => answer(|| Err(Errno::EFAULT)),
+            Some(_) if has_bad_name(&*m) => answer(|| Err(Errno::EINVAL)),
             Some(s) => answer(|| send_msg(&s, &*m, flags)),
         }
     }
@@ -238,7 +260,7 @@ hook! {
             (None, None) => native() as ssize_t,
             (_, Some(s)) => answer(|| into_stream(&s, native)),
             (Some(s), None) if s.is_stream() => answer(|| {
-                connection::settle(&s)?;
+                stream::ready_to_read(&s, 0)?;
                 stream::explain_read(&s, check(native()), n)
             }),
             (Some(_), None) => answer(|| Err(Errno::EINVAL)),

@@ -3,7 +3,7 @@
 use core::ffi::{c_int, c_ulong, c_void};
 use core::ptr;
 
-use sockets::call::{Op, Reader};
+use sockets::call::{Op, Reader, SocketState};
 
 use crate::control::{self, Request};
 use crate::real::{Errno, answer, raw, sys};
@@ -81,6 +81,10 @@ unsafe fn on_socket(s: &Socket, request: c_ulong, arg: *mut c_void) -> Result<us
             Ok(0)
         };
         match request {
+            // tcp(7): a listener has connections, not bytes.
+            libc::FIONREAD | libc::TIOCOUTQ if s.is_stream() && s.state() == SocketState::Listening => {
+                Err(Errno::EINVAL)
+            }
             libc::FIONREAD if !s.is_stream() => give(datagram::first_length(s)? as c_int),
             libc::TIOCOUTQ => give(unsent(s)?),
             SIOCATMARK => give(0),

@@ -10,7 +10,7 @@ use crate::control::{self, Request};
 use crate::real::{self, Errno, answer, raw, sys};
 use crate::stream::option_args;
 use crate::table::{self, Socket, flag};
-use crate::{connection, hook};
+use crate::{connection, datagram, hook, stream};
 
 /// Names of `<asm-generic/socket.h>` that the libc crate lacks: the forms with 64-bit time.
 const SO_RCVTIMEO_NEW: c_int = 66;
@@ -68,6 +68,11 @@ unsafe fn get(s: &Socket, level: c_int, name: c_int, value: *mut c_void, len: *m
         if asks_for_error && s.is_stream() && s.state() == SocketState::Connecting {
             connection::settle(s)?;
         }
+        if asks_for_error && s.has(flag::PIPE_DUE) {
+            table::set_flag(s, flag::PIPE_DUE, false);
+            give(&Errno::EPIPE.0.to_ne_bytes());
+            return Ok(0);
+        }
         let mut bytes = [0u8; OPTION_MAX];
         let args = option_args(level, name, room.min(OPTION_MAX) as c_int);
         let reply = match control::call(&Request::new(Op::GetOption, s.handle, &[&args]), &mut bytes) {
@@ -77,9 +82,12 @@ unsafe fn get(s: &Socket, level: c_int, name: c_int, value: *mut c_void, len: *m
             }
             other => other?,
         };
-        if asks_for_error && s.state() == SocketState::Connecting && bytes[..4] != [0; 4] {
-            table::set_state(s, SocketState::Failed);
-            table::set_flag(s, flag::RESULT_DUE, false);
+        if asks_for_error && bytes[..4] != [0; 4] {
+            match s.is_stream() {
+                true => stream::failed(s),
+                // The message that tells the same.
+                false => drop(datagram::pending_error(s)),
+            }
         }
         // The daemon has one option for both forms of time; which of them is on, the entry knows.
         let asked = (level == libc::SOL_SOCKET).then_some(name);
@@ -123,6 +131,7 @@ unsafe fn set(s: &Socket, level: c_int, name: c_int, value: *const c_void, len: 
         };
         let args = option_args(level, name, 0);
         control::order(Op::SetOption, s.handle, &[&args[..8], bytes])?;
+        table::set_reached(s, 0); // it may reach less now
         if level == libc::SOL_SOCKET {
             match name {
                 libc::SO_SNDBUF if !s.is_stream() => bound_sends(s, bytes),

@@ -3,6 +3,7 @@
 use core::ffi::c_int;
 
 use libc::{sockaddr, socklen_t};
+use sockets::addr::{AF_INET6, SOCKADDR_IN6_MIN};
 use sockets::call::{Op, SocketInfo, SocketState};
 
 use crate::control::{self, Request};
@@ -95,8 +96,11 @@ hook! {
             None => raw!(SYS_bind, fd, to, len) as c_int,
             Some(s) => answer(|| {
                 let a = address::read(to, len)?;
-                control::order(Op::Bind, s.handle, &[&a.to_bytes()])?;
-                Ok(0)
+                // A structure that is long enough is looked into first.
+                if s.is_v6() && len as usize >= SOCKADDR_IN6_MIN && a.family != AF_INET6 {
+                    return Err(Errno::EAFNOSUPPORT);
+                }
+                connection::bind(&s, &a)
             }) as c_int,
         }
     }

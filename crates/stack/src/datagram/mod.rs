@@ -178,6 +178,15 @@ impl Base {
         Ok(path)
     }
 
+    /// The errors that sending to `meta`'s destination would give, without sending.
+    pub fn reach(&mut self, net: &Net, meta: &SendMeta) -> Result<Target, Errno> {
+        let target = self.target(net, meta)?;
+        let path = self.way(net, &target)?;
+        let astray = (meta.dont_route || self.options.dont_route) && path.next_hop != path.dst;
+        self.keep(&target, path);
+        if astray { Err(Errno::ENETUNREACH) } else { Ok(target) }
+    }
+
     /// Keeps a way for the next datagram.
     pub fn keep(&mut self, target: &Target, path: Path) {
         self.path = Some(CachedPath { dst: target.dst, src: target.src, bound: target.bound, path });

@@ -188,6 +188,13 @@ impl Raw {
         }
     }
 
+    pub fn reach(&mut self, net: &Net, id: SocketId, meta: &SendMeta) -> Result<(), Errno> {
+        let base = &mut self.sockets.named_mut(id)?.base;
+        let target = base.reach(net, meta)?;
+        // Raw IPv6 does not speak IPv4.
+        if target.dst.is_ipv4() == (base.domain == Domain::V4) { Ok(()) } else { Err(Errno::ENETUNREACH) }
+    }
+
     pub fn send(
         &mut self,
         net: &mut Net,

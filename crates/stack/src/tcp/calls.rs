@@ -11,7 +11,9 @@ use super::endpoint::{FlowKey, Handshake, Listener, State, SynSent, scope_of, sh
 use super::options::Options;
 use super::ports::Ports;
 use super::scoped;
+use crate::frame::LinkId;
 use crate::net::Net;
+use crate::net::address::map;
 use crate::options::Domain;
 use crate::socket::{Events, Shutdown, SocketId};
 use crate::time::{Duration, Instant};
@@ -47,6 +49,9 @@ impl Tcp {
             checked => checked?,
         };
         if !wire_addr.ip().is_unspecified() {
+            if wire_addr.ip().is_multicast() && wire_addr.is_ipv6() {
+                return Err(Errno::EINVAL); // as Linux: a stream has no groups
+            }
             if net.is_group(wire_addr.ip()) || (!net.may_bind(wire_addr.ip()) && !e.options.free_bind) {
                 return Err(Errno::EADDRNOTAVAIL);
             }
@@ -77,6 +82,7 @@ impl Tcp {
         let e = self.table.at_mut(index);
         e.local = wanted;
         e.bound_addr = !wanted.ip().is_unspecified();
+        e.bound_port = addr.port() != 0;
         self.ports.claim(port, index);
         Ok(())
     }
@@ -125,8 +131,10 @@ impl Tcp {
             _ => return Err(Errno::EINVAL),
         }
         if self.table.at(index).local.port() == 0 {
-            let any = SocketAddr::new(self.table.at(index).domain.unspecified(), 0);
-            self.bind(net, id, any, true)?;
+            let e = self.table.at(index);
+            let bound = if e.domain == Domain::V6 { map(e.local.ip()) } else { e.local.ip() };
+            let ip = if e.bound_addr { bound } else { e.domain.unspecified() };
+            self.bind(net, id, scoped(ip, 0, LinkId(scope_of(e.local))), true)?;
         }
         let local = self.table.at(index).local;
         if self.conflicts(index, local, true) {
@@ -255,7 +263,7 @@ impl Tcp {
         Ok(key)
     }
 
-    /// connect(2) to AF_UNSPEC: the socket is free to be used anew.
+    /// connect(2) to AF_UNSPEC: the socket is free to be used anew, under the name that bind(2) gave it.
     fn disconnect(&mut self, net: &mut Net, pool: &mut Pool, now: Instant, index: u32) -> Result<(), Errno> {
         match &self.table.at(index).state {
             State::Closed => {}
@@ -266,10 +274,26 @@ impl Tcp {
             }
         }
         let e = self.table.at_mut(index);
-        e.state = State::Closed;
+        if let State::Open(mut c) = std::mem::replace(&mut e.state, State::Closed) {
+            c.tx.release(pool);
+            c.rx.release(pool);
+        }
+        if let Some(mut ring) = e.leftover.take() {
+            ring.release(pool);
+        }
         e.peer = None;
         e.path = None;
         e.error = None;
+        e.soft_error = None;
+        e.events = Events::default();
+        let port = e.local.port();
+        if !e.bound_addr {
+            e.local = SocketAddr::new(e.domain.unspecified(), port);
+        }
+        if !e.bound_port && port != 0 {
+            e.local.set_port(0);
+            self.ports.release(port, index);
+        }
         Ok(())
     }
 

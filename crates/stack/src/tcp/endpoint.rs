@@ -145,6 +145,8 @@ pub struct Endpoint {
     pub local: SocketAddr,
     /// The address was chosen by bind(2), not by connect.
     pub bound_addr: bool,
+    /// So was the port: it stays when a connection is over.
+    pub bound_port: bool,
     pub peer: Option<SocketAddr>,
     pub options: Options,
     pub path: Option<Box<Path>>,

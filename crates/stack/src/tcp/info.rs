@@ -1,8 +1,10 @@
 //! What TCP_INFO tells of a connection (tcp(7)), in units of its own; the daemon lays it out.
 
+use core::net::SocketAddr;
+
 use super::Tcp;
 use super::connection::{Phase, Recovery};
-use super::endpoint::State;
+use super::endpoint::{State, shown};
 use crate::socket::SocketId;
 use crate::time::{Duration, Instant};
 
@@ -41,6 +43,17 @@ pub struct Info {
 }
 
 impl Tcp {
+    /// The peer of a connection that its owner has closed and that has not come to its end yet: all that a dead
+    /// name still tells.
+    pub fn departing_peer(&self, id: SocketId) -> Option<SocketAddr> {
+        if !self.table.is(id.index, id.generation) {
+            return None;
+        }
+        let e = self.table.at(id.index);
+        let departing = !e.held && matches!(e.state, State::Open(_));
+        e.peer.filter(|_| departing).map(|peer| shown(e.domain, peer))
+    }
+
     /// `None` for a name that is dead.
     pub fn info(&self, now: Instant, id: SocketId) -> Option<Info> {
         let e = self.table.at(self.index(id).ok()?);

@@ -41,6 +41,7 @@ impl Table {
             held: true,
             local: core::net::SocketAddr::new(domain.unspecified(), 0),
             bound_addr: false,
+            bound_port: false,
             peer: None,
             options,
             path: None,

@@ -157,6 +157,11 @@ impl Udp {
         }
     }
 
+    pub fn reach(&mut self, net: &Net, id: SocketId, meta: &SendMeta) -> Result<(), Errno> {
+        let target = self.sockets.named_mut(id)?.base.reach(net, meta)?;
+        if target.port == 0 { Err(Errno::EINVAL) } else { Ok(()) }
+    }
+
     pub fn send(
         &mut self,
         net: &mut Net,
