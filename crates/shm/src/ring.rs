@@ -3,6 +3,12 @@
 //!
 //! Memory comes from a [`Pool`] at the first byte, doubles while the ring is full and below its
 //! limit, and goes back when the ring is empty: an idle connection holds none.
+//!
+//! This ring is the daemon's alone (pair mode). In ring mode its place is taken by
+//! [`socket::SendBuffer`](crate::socket::SendBuffer) and [`socket::ReceiveBuffer`](crate::socket::ReceiveBuffer),
+//! whose bytes a program shares. They are rings over a [`Region`] as well, name bytes by the same [`Slice`],
+//! and answer to the same calls (`place`, `advance`, `slices`, `peek`, `consume`); but they have one size for
+//! life, and one of their two ends is moved by the program. Hence two types over one piece (`Region`, `Slice`).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -95,11 +101,7 @@ impl Ring {
         }
         self.reserve(pool, ahead + bytes.len(), placed_end);
         let region = self.region.as_ref().expect("reserve gave memory for at least one byte");
-        let mask = region.size() - 1;
-        let start = (self.head + self.len + ahead) & mask;
-        let first = bytes.len().min(region.size() - start);
-        region.copy_in(start, &bytes[..first]);
-        region.copy_in(0, &bytes[first..]);
+        region.copy_in_wrapped(self.head + self.len + ahead, bytes);
     }
 
     /// Takes `n` placed bytes into the ring.
@@ -141,25 +143,20 @@ impl Ring {
             return None;
         }
         let region = self.region.as_ref()?;
-        let start = (self.head + offset) & (region.size() - 1);
-        let first = len.min(region.size() - start);
-        Some([Slice::new(region.clone(), start, first), Slice::new(region.clone(), 0, len - first)])
+        Some(Slice::wrapped(region, self.head + offset, len))
     }
 
     /// Copies out from `offset` on; gives back how many bytes there were.
     pub fn peek(&self, offset: usize, to: &mut [u8]) -> usize {
         let n = to.len().min(self.len.saturating_sub(offset));
         if let (Some(region), true) = (self.region.as_ref(), n > 0) {
-            let start = (self.head + offset) & (region.size() - 1);
-            let first = n.min(region.size() - start);
-            region.copy_out(start, &mut to[..first]);
-            region.copy_out(0, &mut to[first..n]);
+            region.copy_out_wrapped(self.head + offset, &mut to[..n]);
         }
         n
     }
 
-    fn iovecs(region: &Region, start: usize, len: usize) -> [libc::iovec; 2] {
-        let first = len.min(region.size() - start);
+    fn iovecs(region: &Region, at: usize, len: usize) -> [libc::iovec; 2] {
+        let (start, first) = region.wrap(at, len);
         [
             libc::iovec { iov_base: region.at(start, first).cast(), iov_len: first },
             libc::iovec { iov_base: region.at(0, len - first).cast(), iov_len: len - first },
@@ -177,8 +174,7 @@ impl Ring {
         let step = room.min(self.ask.max(REGION_MIN));
         self.reserve(pool, step, 0);
         let region = self.region.as_ref().expect("reserve gave memory for at least one byte");
-        let start = (self.head + self.len) & (region.size() - 1);
-        let mut iov = Self::iovecs(region, start, step);
+        let mut iov = Self::iovecs(region, self.head + self.len, step);
         let count = if iov[1].iov_len == 0 { 1 } else { 2 };
         // SAFETY: msghdr is plain data; the iovecs point into `region`, which outlives the call.
         let got = unsafe { libc::readv(fd.as_raw_fd(), iov.as_mut_ptr(), count) };
@@ -207,8 +203,7 @@ impl Ring {
     pub fn drain_to(&self, fd: BorrowedFd<'_>, offset: usize, max: usize) -> io::Result<usize> {
         let n = self.len.saturating_sub(offset).min(max).min(MOVE_MAX);
         let Some(region) = self.region.as_ref().filter(|_| n > 0) else { return Ok(0) };
-        let start = (self.head + offset) & (region.size() - 1);
-        let mut iov = Self::iovecs(region, start, n);
+        let mut iov = Self::iovecs(region, self.head + offset, n);
         // SAFETY: an all-zero msghdr is valid; the iovecs point into `region`, which outlives the call.
         let sent = unsafe {
             let mut msg: libc::msghdr = std::mem::zeroed();
@@ -226,7 +221,7 @@ impl std::fmt::Debug for Ring {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::os::fd::AsFd;

@@ -18,6 +18,13 @@ impl Slice {
         Slice { region, offset: offset as u32, len: len as u32 }
     }
 
+    /// `len` bytes from the running position `at` of a ring's region on, as two slices (the second empty
+    /// where the bytes do not go around the end).
+    pub(crate) fn wrapped(region: &Arc<Region>, at: usize, len: usize) -> [Slice; 2] {
+        let (start, first) = region.wrap(at, len);
+        [Slice::new(region.clone(), start, first), Slice::new(region.clone(), 0, len - first)]
+    }
+
     pub fn len(&self) -> usize {
         self.len as usize
     }
