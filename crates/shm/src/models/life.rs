@@ -64,6 +64,16 @@ macro_rules! mortal_atomic {
                 self.0.fetch_and(bits, order)
             }
 
+            pub(crate) fn fetch_add(&self, n: $int, order: Ordering) -> $int {
+                step();
+                self.0.fetch_add(n, order)
+            }
+
+            pub(crate) fn fetch_sub(&self, n: $int, order: Ordering) -> $int {
+                step();
+                self.0.fetch_sub(n, order)
+            }
+
             pub(crate) fn compare_exchange(
                 &self,
                 old: $int,

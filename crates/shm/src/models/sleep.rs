@@ -1,4 +1,4 @@
-//! The flag of a sleeper: it never sleeps for good although the other side has moved on.
+//! Sleepers: none sleeps for good although the other side has moved on, whatever the others do.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -6,43 +6,81 @@ use loom::thread;
 
 use super::life::explore;
 use super::pair::Pipe;
-use crate::socket::SleepFlag;
+use crate::socket::Sleepers;
 
 struct World {
     moved: AtomicUsize,
-    flag: SleepFlag,
+    sleepers: Sleepers,
     wakes: Pipe,
+}
+
+impl World {
+    fn new() -> Arc<World> {
+        Arc::new(World { moved: AtomicUsize::new(0), sleepers: Sleepers::new(), wakes: Pipe::new() })
+    }
+
+    fn has_moved(&self, to: usize) -> bool {
+        self.moved.load(Relaxed) >= to
+    }
+
+    fn moves(&self, to: usize) {
+        self.moved.store(to, Relaxed);
+        if self.sleepers.any() {
+            self.wakes.write(to as u8);
+        }
+    }
+
+    /// Whether it sleeps now, until a move to `to`.
+    fn sleeps(&self, to: usize) -> bool {
+        self.sleepers.join(|| self.has_moved(to))
+    }
+
+    fn assert_woken(&self, to: usize) {
+        assert!(self.wakes.read(u32::MAX).iter().any(|n| usize::from(*n) >= to), "asleep for good");
+    }
 }
 
 #[test]
 fn a_sleeper_is_woken_by_every_move_that_it_did_not_see() {
     explore(4, || {
-        let world = Arc::new(World { moved: AtomicUsize::new(0), flag: SleepFlag::new(), wakes: Pipe::new() });
+        let world = World::new();
         let waker = thread::spawn({
             let world = world.clone();
+            move || (1..=2).for_each(|to| world.moves(to))
+        });
+        // The first sleep ends at once: a signal.
+        if world.sleeps(1) {
+            world.sleepers.leave();
+        }
+        let asleep = world.sleeps(2);
+        waker.join().expect("the waker");
+        if asleep {
+            world.assert_woken(2);
+        }
+    });
+}
+
+#[test]
+fn a_sleeper_that_wakes_by_a_signal_leaves_the_others_counted() {
+    explore(4, || {
+        let world = World::new();
+        let waker = thread::spawn({
+            let world = world.clone();
+            move || world.moves(1)
+        });
+        let other = thread::spawn({
+            let world = world.clone();
             move || {
-                for n in 1..=2 {
-                    world.moved.store(n, Relaxed);
-                    if world.flag.raised() {
-                        world.wakes.write(n as u8);
-                    }
+                if world.sleeps(1) {
+                    world.sleepers.leave();
                 }
             }
         });
-        let mut asleep = None;
-        for wanted in 1..=2 {
-            if world.flag.raise(|| world.moved.load(Relaxed) >= wanted) {
-                asleep = Some(wanted);
-                // A sleep that ends at once stands for a time-out or a signal: only the last one counts.
-                if world.moved.load(Relaxed) >= wanted || wanted == 1 {
-                    world.flag.lower();
-                    asleep = None;
-                }
-            }
-        }
+        let asleep = world.sleeps(1);
         waker.join().expect("the waker");
-        if let Some(wanted) = asleep {
-            assert!(world.wakes.read(u32::MAX).iter().any(|n| usize::from(*n) >= wanted), "asleep for good");
+        other.join().expect("the other");
+        if asleep {
+            world.assert_woken(1);
         }
     });
 }

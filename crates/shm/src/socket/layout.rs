@@ -1,7 +1,7 @@
 //! The header page of a socket's memfd. Fields that different sides write lie on cache lines of their own.
 
 use super::mode::ModeWord;
-use super::token::{SleepFlag, TokenWord};
+use super::token::{Sleepers, TokenWord};
 use super::turn::TurnLock;
 use crate::sync::AtomicU32;
 
@@ -57,8 +57,8 @@ pub(crate) struct Direction {
 pub(crate) struct Producer {
     /// Bytes ever published, modulo 2^32.
     pub(crate) tail: AtomicU32,
-    /// The producer sleeps until there is room.
-    pub(crate) wants_room: SleepFlag,
+    /// Who of the producers sleeps until there is room.
+    pub(crate) sleepers: Sleepers,
 }
 
 #[repr(C)]
@@ -82,7 +82,7 @@ impl Header {
     /// loom's atomics cannot be laid over zeroed memory.
     pub(crate) fn new() -> Header {
         let direction = || Direction {
-            producer: Line(Producer { tail: AtomicU32::new(0), wants_room: SleepFlag::new() }),
+            producer: Line(Producer { tail: AtomicU32::new(0), sleepers: Sleepers::new() }),
             consumer: Line(Consumer { head: AtomicU32::new(0), edge: AtomicU32::new(0) }),
             token: Line(TokenWord::new()),
             turn: Line(TurnLock::new()),

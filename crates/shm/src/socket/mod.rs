@@ -4,7 +4,7 @@
 //! - [`Arena`]: the memfd, made by the daemon, attached by the program.
 //! - [`SendBuffer`], [`ReceiveBuffer`]: the daemon's ends of the rings, which are TCP's buffers.
 //! - [`Writer`], [`Reader`]: the program's ends.
-//! - [`TokenWord`], [`SleepFlag`]: who is woken, by how many bytes on the pair.
+//! - [`TokenWord`]: when the other side is woken, and by how many bytes on the pair.
 //! - [`TurnLock`]: one thread at a time at the program's end of a ring.
 //! - [`ModeWord`], [`DaemonMode`]: change from pair mode to ring mode and back.
 //!
@@ -27,7 +27,9 @@ pub use arena::{Arena, RING_MAX, RING_MIN, Sizes};
 pub use mode::{Change, DaemonMode, Mode, ModeWord, Refused};
 pub use receive::{Reader, ReceiveBuffer};
 pub use send::{SendBuffer, Writer};
-pub use token::{Cleared, Repeat, SleepFlag, TokenWord, UNREAD_MAX};
+#[cfg(loom)]
+pub(crate) use token::Sleepers;
+pub use token::{Cleared, Repeat, TokenWord, UNREAD_MAX};
 pub use turn::{Denied, Holder, Taken, TurnLock};
 
 #[cfg(loom)]

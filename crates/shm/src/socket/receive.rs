@@ -17,12 +17,14 @@ pub struct ReceiveBuffer {
     tail: u32,
     /// Bytes before the tail that the program has not let go, as far as we have taken note.
     unread: u32,
+    /// We are counted among the sleepers.
+    asleep: bool,
     faults: u64,
 }
 
 impl ReceiveBuffer {
     pub(crate) fn new(map: Arc<Map>, region: Arc<Region>) -> ReceiveBuffer {
-        ReceiveBuffer { map, region, tail: 0, unread: 0, faults: 0 }
+        ReceiveBuffer { map, region, tail: 0, unread: 0, asleep: false, faults: 0 }
     }
 
     /// Begins anew with the bytes that `held` holds in order, at a change to ring mode, while the program keeps its
@@ -104,13 +106,17 @@ impl ReceiveBuffer {
     /// Asks the program to announce it when it has let bytes go: the window is closed. False: there are `n` bytes free
     /// already.
     pub fn sleep_until_room(&mut self, n: usize) -> bool {
+        self.awake();
         let map = self.map.clone();
-        map.header().rx.producer.wants_room.raise(|| self.refresh() >= n)
+        self.asleep = map.header().rx.producer.sleepers.join(|| self.refresh() >= n);
+        self.asleep
     }
 
-    /// Takes [`ReceiveBuffer::sleep_until_room`] back.
-    pub fn awake(&self) {
-        self.shared().producer.wants_room.lower();
+    /// Takes [`ReceiveBuffer::sleep_until_room`] back, if it stands.
+    pub fn awake(&mut self) {
+        if std::mem::take(&mut self.asleep) {
+            self.shared().producer.sleepers.leave();
+        }
     }
 
     /// Heads that could not be, so far.
@@ -173,7 +179,7 @@ impl Reader {
     /// Whether the daemon wants to hear that bytes were let go; asked after the last [`Reader::read`] of a call. Then
     /// the program announces itself on the tokens to the daemon, as if it had written.
     pub fn room_wanted(&self) -> bool {
-        self.shared().producer.wants_room.raised()
+        self.shared().producer.sleepers.any()
     }
 
     /// From now on each arrival has a token of its own: an edge-triggered watcher was registered.

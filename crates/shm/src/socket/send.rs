@@ -96,7 +96,7 @@ impl SendBuffer {
 
     /// Whether the program sleeps until there is room; asked once a batch, after the last [`SendBuffer::consume`].
     pub fn room_wanted(&self) -> bool {
-        self.shared().producer.wants_room.raised()
+        self.shared().producer.sleepers.any()
     }
 
     /// Tails that could not be, so far.
@@ -142,14 +142,15 @@ impl Writer {
         self.region.size().saturating_sub(held)
     }
 
-    /// Asks to be woken when there are `n` bytes of room. False: there are already, do not sleep.
+    /// Asks to be woken when there are `n` bytes of room. False: there are already, do not sleep. True: sleep outside the
+    /// turn, on the descriptor, and call [`Writer::awake`] when that has ended, for whatever reason.
     pub fn sleep_until_room(&self, n: usize) -> bool {
-        self.shared().producer.wants_room.raise(|| self.room() >= n)
+        self.shared().producer.sleepers.join(|| self.room() >= n)
     }
 
-    /// Takes [`Writer::sleep_until_room`] back.
+    /// Takes one [`Writer::sleep_until_room`] back.
     pub fn awake(&self) {
-        self.shared().producer.wants_room.lower();
+        self.shared().producer.sleepers.leave();
     }
 
     fn shared(&self) -> &Direction {

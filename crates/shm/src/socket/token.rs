@@ -165,36 +165,36 @@ fn counted(word: u32) -> u32 {
     ((word & !WRITING) >> 1).min(COUNT_MAX)
 }
 
-/// "I sleep until the other side moves on", set and taken off by the sleeping side only (on the program's side, in
-/// the ring's turn). A waker that took it off could take off the sleeper's next one. A killed sleeper leaves it on,
-/// which costs the other side a wake a batch until the next sleeper comes.
+/// How many sleep until the other side moves on. Counted up and down by the sleeping side only; not a flag, since one
+/// sleeper that woke by a signal would take off what another one relies on; and never touched by a waker, which would
+/// take off the next sleeper's. A killed sleeper stays counted, which costs the other side a wake a batch.
 #[repr(transparent)]
-pub struct SleepFlag(AtomicU32);
+pub(crate) struct Sleepers(AtomicU32);
 
-impl SleepFlag {
+impl Sleepers {
     #[cfg(loom)]
-    pub(crate) fn new() -> SleepFlag {
-        SleepFlag(AtomicU32::new(0))
+    pub(crate) fn new() -> Sleepers {
+        Sleepers(AtomicU32::new(0))
     }
 
-    /// Says that the caller will sleep, unless `ready` when looked at again. True: it may sleep now.
-    pub(crate) fn raise(&self, ready: impl FnOnce() -> bool) -> bool {
-        self.0.store(1, Relaxed);
+    /// Counts the caller, unless `ready` when looked at again. True: it may sleep now, and calls
+    /// [`Sleepers::leave`] when it does so no more.
+    pub(crate) fn join(&self, ready: impl FnOnce() -> bool) -> bool {
+        self.0.fetch_add(1, Relaxed);
         fence(SeqCst);
         let sleeps = !ready();
         if !sleeps {
-            self.lower();
+            self.leave();
         }
         sleeps
     }
 
-    /// The caller sleeps no more.
-    pub(crate) fn lower(&self) {
-        self.0.store(0, Relaxed);
+    pub(crate) fn leave(&self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 
-    /// For the waker, after it has published what the sleeper waits for: whether to wake it.
-    pub(crate) fn raised(&self) -> bool {
+    /// For the waker, after it has published what the sleepers wait for: whether to wake them, all of them.
+    pub(crate) fn any(&self) -> bool {
         fence(SeqCst);
         self.0.load(Relaxed) != 0
     }

@@ -47,10 +47,10 @@ impl<'a> Sender<'a> {
                 if self.writer.sleep_until_room(bytes.len()) {
                     self.arena.tx_turn().give(self.me);
                     sleep_on(self.room, "a writer");
+                    self.writer.awake();
                     continue;
                 }
             }
-            self.writer.awake();
             assert_eq!(self.writer.write(bytes), bytes.len());
             self.announce(Repeat::Never);
             return self.arena.tx_turn().give(self.me);
@@ -71,14 +71,7 @@ fn receive(arena: &Arena, buffer: &mut SendBuffer, ends: (&UnixStream, &UnixStre
         if buffer.room_wanted() {
             write_byte(room);
         }
-        let mut quiet = buffer.refresh() == 0 && buffer.is_empty();
-        let cleared = arena.tx_token().clear(
-            || {
-                quiet = buffer.refresh() == 0 && buffer.is_empty();
-                quiet
-            },
-            |n| read_bytes(pair, n),
-        );
+        let cleared = arena.tx_token().clear(|| buffer.refresh() == 0, |n| read_bytes(pair, n));
         if cleared != Cleared::Busy {
             // Readable without a token to read: the end, once nobody has the other end.
             let end = cleared == Cleared::Quiet { taken: 0 } && is_readable(pair) && read_bytes(pair, 1) == 0;
