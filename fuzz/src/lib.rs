@@ -11,6 +11,7 @@ pub mod engine;
 pub mod formats;
 pub mod mutate;
 pub mod names;
+pub mod rings;
 pub mod seeds;
 
 /// Takes any input; panics when an invariant is broken.
@@ -40,6 +41,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("dns_lookup", names::lookup),
     ("resolv_conf", names::resolv_conf),
     ("hosts", names::hosts),
+    ("rings", rings::daemon),
     ("stack_frames", engine::frames),
     ("stack_session", engine::session),
     ("stack_tcp", engine::tcp),

@@ -57,11 +57,31 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "dns_lookup" => dns_lookup(),
         "resolv_conf" => vec![b"# c\nnameserver 10.0.0.1\nnameserver fe80::1%en0 ; x\ndomain a\nsearch a.example B.\noptions ndots:3 timeout:2 attempts:4 use-vc rotate\n".to_vec()],
         "hosts" => vec![b"127.0.0.1 localhost\n::1\tlocalhost ip6-localhost # me\n10.0.0.1 web.example. WWW\nbad line\n".to_vec()],
+        "rings" => rings(),
         "stack_frames" => stack_frames(),
         "stack_session" => stack_session(),
         "stack_tcp" => stack_tcp(),
         _ => Vec::new(),
     }
+}
+
+/// Deeds of `fuzz::rings`, the program's words set as an honest one would before some of them.
+fn rings() -> Vec<Vec<u8>> {
+    // Sends 200 bytes, which the daemon names and consumes.
+    let sends = [0x80, 0, 1, 2, 200, 0, 0, 100, 0, 50, 0];
+    // Asks for ring mode, which is granted; then for pair mode, and drains.
+    let changes =
+        [0x86, 128, 0, 2, 1, 100, 0, 0, 5, 0, 0, 1, 0x86, 128, 0, 2, 0x13, 0, 5, 0, 0, 1, 0x86, 128, 0, 2, 0x20, 0];
+    // Tokens in with a count of 3, out, and a turn of a process that there is not.
+    let tokens = [0x84, 0, 2, 2, 6, 3, 0, 0, 3, 0, 0, 0, 0, 3, 0, 0, 5, 1, 0, 0, 3, 0, 0, 0];
+    let turns = [0x87, 128, 2, 1, 0xff, 0xff, 0xff, 0x3f];
+    vec![
+        sends.repeat(20),
+        changes.to_vec(),
+        tokens.repeat(4),
+        turns.to_vec(),
+        [&sends[..], &changes, &tokens, &turns].concat(),
+    ]
 }
 
 const UDP: [u8; 12] = [0, 53, 1, 2, 0, 12, 0, 0, 1, 2, 3, 4];

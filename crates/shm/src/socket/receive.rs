@@ -34,6 +34,7 @@ impl ReceiveBuffer {
             return false;
         }
         (self.tail, self.unread) = (0, 0);
+        self.shared().token.reset();
         self.shared().consumer.head.store(0, Release);
         for slice in held.slices(0, held.len()).iter().flatten() {
             slice.for_each_chunk(|bytes| {

@@ -40,6 +40,7 @@ impl SendBuffer {
             });
         }
         (self.head, self.len) = (0, held.len() as u32);
+        self.shared().token.reset();
         self.shared().consumer.head.store(0, Release);
         self.shared().producer.tail.store(self.len, Release);
         true

@@ -55,6 +55,11 @@ impl TokenWord {
         TokenWord(AtomicU32::new(0))
     }
 
+    /// No token and none on its way: at a change to ring mode, while both sides keep their hands off.
+    pub(crate) fn reset(&self) {
+        self.0.store(0, Relaxed);
+    }
+
     /// For the producer, once for all it has published since the last call. `write` writes one byte to the pair
     /// and tells whether the kernel took it; it is called at most once, and has returned before the next call.
     pub fn announce(&self, repeat: Repeat, write: impl FnOnce() -> bool) {

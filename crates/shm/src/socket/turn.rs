@@ -66,7 +66,9 @@ impl Holder {
 pub enum Taken {
     /// In good order.
     Free,
-    /// The last holder died in its turn: announce with [`Repeat::Always`](super::Repeat::Always), and settle the mode.
+    /// The last holder died in its turn. Of the send turn: announce with [`Repeat::Always`](super::Repeat::Always). Of the
+    /// receive turn: [`TokenWord::recount`](super::TokenWord::recount), and announce on the tokens to the daemon, who may
+    /// wait for room that the dead made.
     AfterDeath,
 }
 
@@ -101,8 +103,11 @@ impl TurnLock {
         self.give_with(&Linux, me);
     }
 
-    /// For the daemon, when a process that had the socket is gone: frees the turn if its holder is dead. True: it
-    /// was, and the caller makes good what the dead left (looks at the ring as if announced, settles the mode).
+    /// For the daemon, when a process that had the socket is gone: frees the turn if its holder is dead; then nobody else is
+    /// told of the death. Of the send turn: the daemon looks at the ring afterwards as if announced, whether it
+    /// freed the turn or not (what the dead published may be all that keeps the others asleep). Of the receive turn
+    /// only in [`Mode::Drain`](super::Mode::Drain), since the tokens then do not matter any more; otherwise a reader has to
+    /// take it over and recount.
     pub fn free_dead(&self) -> bool {
         self.free_dead_with(&Linux)
     }

@@ -41,6 +41,16 @@ impl Process {
         unsafe { libc::kill(self.pid, libc::SIGKILL) };
     }
 
+    /// Waits until it has ended, and leaves it a zombie, as a parent may that does not care.
+    pub fn wait_until_dead(&self) {
+        // SAFETY: our own child; an all-zero siginfo is valid and outlives the call.
+        let done = unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            libc::waitid(libc::P_PID, self.pid as libc::id_t, &mut info, libc::WEXITED | libc::WNOWAIT)
+        };
+        assert_eq!(done, 0, "waitid");
+    }
+
     /// Waits for its end: the exit code, `None` when it was killed.
     pub fn wait(mut self) -> Option<i32> {
         self.wait_status()
