@@ -32,12 +32,23 @@ pub(crate) fn mortal<T>(steps: usize, life: impl FnOnce() -> T) -> Option<T> {
 
 macro_rules! mortal_atomic {
     ($name:ident, $int:ty) => {
-        pub(crate) struct $name(atomic::$name);
+        pub(crate) struct $name {
+            value: atomic::$name,
+            /// loom remembers the last access to an object alone when it looks for others that could have come before
+            /// it; a thread that loads and then stores hides so what other threads loaded. All accesses touch this
+            /// one, so that each is tried in each order. It orders nothing by itself, and loads still see old values.
+            touched: atomic::AtomicUsize,
+        }
 
         #[allow(dead_code)]
         impl $name {
             pub(crate) fn new(value: $int) -> $name {
-                $name(atomic::$name::new(value))
+                $name { value: atomic::$name::new(value), touched: atomic::AtomicUsize::new(0) }
+            }
+
+            fn touch(&self) -> &atomic::$name {
+                self.touched.fetch_add(1, Ordering::Relaxed);
+                &self.value
             }
 
             /// The address of a futex.
@@ -46,32 +57,32 @@ macro_rules! mortal_atomic {
             }
 
             pub(crate) fn load(&self, order: Ordering) -> $int {
-                self.0.load(order)
+                self.touch().load(order)
             }
 
             pub(crate) fn store(&self, value: $int, order: Ordering) {
                 step();
-                self.0.store(value, order);
+                self.touch().store(value, order);
             }
 
             pub(crate) fn fetch_or(&self, bits: $int, order: Ordering) -> $int {
                 step();
-                self.0.fetch_or(bits, order)
+                self.touch().fetch_or(bits, order)
             }
 
             pub(crate) fn fetch_and(&self, bits: $int, order: Ordering) -> $int {
                 step();
-                self.0.fetch_and(bits, order)
+                self.touch().fetch_and(bits, order)
             }
 
             pub(crate) fn fetch_add(&self, n: $int, order: Ordering) -> $int {
                 step();
-                self.0.fetch_add(n, order)
+                self.touch().fetch_add(n, order)
             }
 
             pub(crate) fn fetch_sub(&self, n: $int, order: Ordering) -> $int {
                 step();
-                self.0.fetch_sub(n, order)
+                self.touch().fetch_sub(n, order)
             }
 
             pub(crate) fn compare_exchange(
@@ -82,7 +93,7 @@ macro_rules! mortal_atomic {
                 no: Ordering,
             ) -> Result<$int, $int> {
                 step();
-                self.0.compare_exchange(old, new, ok, no)
+                self.touch().compare_exchange(old, new, ok, no)
             }
         }
     };

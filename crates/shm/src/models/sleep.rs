@@ -1,29 +1,29 @@
 //! Sleepers: none sleeps for good although the other side has moved on, whatever the others do.
 
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::thread;
 
-use super::life::explore;
+use super::life::{AtomicU32, explore};
 use super::pair::Pipe;
 use crate::socket::Sleepers;
+use crate::sync::Ordering::Relaxed;
 
 struct World {
-    moved: AtomicUsize,
+    moved: AtomicU32,
     sleepers: Sleepers,
     wakes: Pipe,
 }
 
 impl World {
     fn new() -> Arc<World> {
-        Arc::new(World { moved: AtomicUsize::new(0), sleepers: Sleepers::new(), wakes: Pipe::new() })
+        Arc::new(World { moved: AtomicU32::new(0), sleepers: Sleepers::new(), wakes: Pipe::new() })
     }
 
-    fn has_moved(&self, to: usize) -> bool {
+    fn has_moved(&self, to: u32) -> bool {
         self.moved.load(Relaxed) >= to
     }
 
-    fn moves(&self, to: usize) {
+    fn moves(&self, to: u32) {
         self.moved.store(to, Relaxed);
         if self.sleepers.any() {
             self.wakes.write(to as u8);
@@ -31,12 +31,12 @@ impl World {
     }
 
     /// Whether it sleeps now, until a move to `to`.
-    fn sleeps(&self, to: usize) -> bool {
+    fn sleeps(&self, to: u32) -> bool {
         self.sleepers.join(|| self.has_moved(to))
     }
 
-    fn assert_woken(&self, to: usize) {
-        assert!(self.wakes.read(u32::MAX).iter().any(|n| usize::from(*n) >= to), "asleep for good");
+    fn assert_woken(&self, to: u32) {
+        assert!(self.wakes.read(u32::MAX).iter().any(|n| u32::from(*n) >= to), "asleep for good");
     }
 }
 

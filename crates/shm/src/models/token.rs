@@ -2,29 +2,28 @@
 //! and nothing to find), whoever is killed where.
 
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::thread;
 
-use super::life::{explore, mortal};
+use super::life::{AtomicU32, explore, mortal};
 use super::pair::Pipe;
 use crate::socket::{Cleared, Repeat, TokenWord};
+use crate::sync::Ordering::Relaxed;
 
 /// A ring of which only the positions matter, a word, and the pair.
 struct World {
-    tail: AtomicUsize,
-    head: AtomicUsize,
+    tail: AtomicU32,
+    head: AtomicU32,
     word: TokenWord,
     pair: Pipe,
 }
 
 impl World {
     fn new() -> Arc<World> {
-        let (tail, head) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (tail, head) = (AtomicU32::new(0), AtomicU32::new(0));
         Arc::new(World { tail, head, word: TokenWord::new(), pair: Pipe::new() })
     }
 
     fn publish(&self, repeat: Repeat) {
-        super::life::step();
         self.tail.store(self.tail.load(Relaxed) + 1, Relaxed);
         self.announce(repeat);
     }
@@ -39,7 +38,6 @@ impl World {
 
     /// Consumes all there is and looks once whether that was all.
     fn consume(&self) -> Cleared {
-        super::life::step();
         self.head.store(self.tail.load(Relaxed), Relaxed);
         self.word.clear(|| self.quiet(), |n| self.pair.read(n).len() as u32)
     }
@@ -170,7 +168,7 @@ fn a_consumer_may_die_anywhere_and_another_takes_its_turn() {
 #[test]
 fn one_death_after_another_is_made_good_too() {
     for (first, second) in (0..5).flat_map(|first| (0..5).map(move |second| (first, second))) {
-        explore(3, move || {
+        explore(2, move || {
             let world = World::new();
             world.publish(Repeat::Edge);
             world.publish(Repeat::Edge);
@@ -194,7 +192,7 @@ fn one_death_after_another_is_made_good_too() {
         });
     }
     for (first, second) in (0..5).flat_map(|first| (0..5).map(move |second| (first, second))) {
-        explore(3, move || {
+        explore(2, move || {
             let world = World::new();
             let producer = thread::spawn({
                 let world = world.clone();
