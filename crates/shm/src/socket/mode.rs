@@ -61,6 +61,11 @@ impl ModeWord {
         ModeWord(AtomicU32::new(0))
     }
 
+    #[cfg(loom)]
+    pub(crate) fn is_ring(&self) -> bool {
+        self.0.load(Acquire) & STATE == RING
+    }
+
     /// Asks for ring mode, before the control call to the daemon. In both turns.
     pub fn ask_ring(&self) -> Result<(), Refused> {
         self.ask(PAIR, TO_RING)
