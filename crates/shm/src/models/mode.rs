@@ -173,8 +173,8 @@ impl Daemon {
                 // Rings begin with what the buffers hold, which are kept until the commit.
                 *open(&world.rx) = self.held.clone();
                 open(&world.tx).clear();
-                if self.mode.commit(&world.word, change) {
-                    self.held.clear();
+                if self.mode.commit(&world.word, change) && !std::mem::take(&mut self.held).is_empty() {
+                    world.to_program.write(TOKEN);
                 }
             }
             Mode::Pair | Mode::Drain => {

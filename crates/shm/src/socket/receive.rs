@@ -28,7 +28,7 @@ impl ReceiveBuffer {
     }
 
     /// Begins anew with the bytes that `held` holds in order, at a change to ring mode, while the program keeps its
-    /// hands off. False, and nothing done, when they do not fit.
+    /// hands off. False, and nothing done, when they do not fit. Once the change is committed they are announced.
     pub fn restart(&mut self, held: &Ring) -> bool {
         if held.len() > self.size() {
             return false;
