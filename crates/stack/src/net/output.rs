@@ -326,14 +326,7 @@ impl Net {
             self.tx.arena.truncate(frame.start as usize);
             return Err(Errno::ENETDOWN);
         };
-        let resolution = self.neighbours.resolve(now, hint, link, next_hop, state.timing(next_hop), &mut self.agenda);
-        let displaced = self.neighbours.take_displaced();
-        if next_hop.is_ipv4() {
-            self.counters.arp.table_full += displaced;
-        } else {
-            self.counters.icmp6.table_full += displaced;
-        }
-        match resolution {
+        match self.neighbours.resolve(now, hint, link, next_hop, state.timing(next_hop), &mut self.agenda) {
             Resolution::Known(mac) => {
                 self.push_frame(mac, frame);
                 Ok(())
@@ -341,12 +334,15 @@ impl Net {
             Resolution::Wait(slot, ask) => {
                 let bytes = self.tx.arena.split_off(frame.start as usize);
                 let dropped = self.neighbours.enqueue(slot, Pending { bytes, frame }) as u64;
+                let displaced = self.neighbours.take_displaced(); // by the new entry, if this is one
                 if next_hop.is_ipv4() {
                     self.counters.arp.deferred += 1;
                     self.counters.arp.dropped_queue += dropped;
+                    self.counters.arp.table_full += displaced;
                 } else {
                     self.counters.icmp6.deferred += 1;
                     self.counters.icmp6.dropped_queue += dropped;
+                    self.counters.icmp6.table_full += displaced;
                 }
                 if let Some(ask) = ask {
                     self.solicit(now, ask);

@@ -546,8 +546,8 @@ impl Cache {
     }
 
     /// Lets an entry go. RFC 6583 §7.1: whoever makes us ask for many that are not there must not cost
-    /// us those that are, so who does not answer goes first, the longest asked before the others; then
-    /// one that can be learned again, unless it was used since the clock hand's last round.
+    /// us those that are, so who does not answer goes first; then one that can be learned again, unless it
+    /// was used since the clock hand's last round.
     fn evict(&mut self, agenda: &mut Agenda) -> Option<()> {
         let mut known = None;
         for _ in 0..EVICT_LOOK_MAX.max(2).min(2 * self.slots.len()) {
