@@ -223,6 +223,28 @@ fn connections_queued_at_a_listener_that_dies_are_ended() {
 }
 
 #[test]
+fn a_socket_that_has_ended_can_be_fresh_again_as_soon_as_there_is_room() {
+    let daemon = Daemon::start_small();
+    let mut program = daemon.client();
+    let (client, server) = program.connection();
+    rustix::net::shutdown(&client.fd, Shutdown::Write).expect("shutdown");
+    assert_eq!(read_to_end(&server), b"");
+    drop(server);
+    assert_eq!(read_to_end(&client), b"");
+    wait(&client.fd, PollFlags::HUP);
+    let mut others = Vec::new();
+    while let Ok(other) = program.socket(libc::AF_INET, libc::SOCK_STREAM, 0) {
+        others.push(other);
+    }
+    let reopen = |program: &mut Client| program.call(Op::Reopen, client.info.handle, &[], &[]);
+    assert_eq!(reopen(&mut program).map(drop), Err(Errno::ENFILE));
+    others.truncate(others.len() / 2);
+    let (body, fds) = reopen(&mut program).expect("there is room again");
+    assert_eq!(SocketInfo::parse(&body).expect("info").state, SocketState::Fresh);
+    assert_eq!(fds.len(), 1);
+}
+
+#[test]
 fn identify_knows_a_socket_by_any_copy_of_its_descriptor() {
     let daemon = Daemon::start();
     let mut program = daemon.client();

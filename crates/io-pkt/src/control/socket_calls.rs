@@ -85,13 +85,23 @@ impl Shard {
     pub(super) fn reopen_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
         let slot = self.slot_of(call)?;
         let Some(phase) = self.table.get(slot).and_then(|s| s.phase()) else { return Err(Errno::EOPNOTSUPP) };
-        let program = self.give_pair(slot)?;
+        // Where the engine has let go of it, or will by itself, it gets a new one there: before anything is changed.
+        let fresh = match self.table.get(slot) {
+            Some(s) if s.closed.is_some() => Some(self.stack.socket(s.domain, SocketKind::Tcp, s.protocol as u8)?),
+            _ => None,
+        };
+        let program = match self.give_pair(slot) {
+            Ok(program) => program,
+            Err(error) => {
+                fresh.inspect(|id| self.stack.close(call.now, *id));
+                return Err(error);
+            }
+        };
         self.table.unbury(call.handle);
         let Some(socket) = self.table.get_mut(slot) else { return Err(Errno::EBADF) };
         let waiter = socket.stream().and_then(|s| s.waiter.take());
-        if socket.closed.take().is_some() {
-            // The engine has let go of it, or will by itself.
-            let id = self.stack.socket(socket.domain, SocketKind::Tcp, socket.protocol as u8)?;
+        if let Some(id) = fresh {
+            socket.closed = None;
             self.table.rename(slot, id);
         } else {
             if matches!(phase, Phase::Connecting | Phase::Connected) {

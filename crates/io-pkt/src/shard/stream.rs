@@ -41,13 +41,13 @@ impl Shard {
         if phase == Some(Phase::Connected) {
             return self.pump(slot, now);
         }
-        // Nothing is read before there is a connection. A descriptor of the pair's other end, left lying
-        // in the queue, would keep that end open for ever, with nobody there.
         if phase == Some(Phase::Fresh) && socket.is(ready::READABLE) && !socket.is(ready::SUSPECT | ready::HANGUP) {
             // Fillers, as a rule: the call that they belong to comes in this turn.
             socket.set(ready::SUSPECT, true);
             return self.queue(slot);
         }
+        // Nothing is read before there is a connection. A descriptor of the pair's other end, left lying
+        // in the queue, would keep that end open for ever, with nobody there.
         let litter = socket.is(ready::READABLE) && socket.pair().is_some_and(sys::holds_more_than_fillers);
         if litter {
             self.counters.pairs_littered += 1;

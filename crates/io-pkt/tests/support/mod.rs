@@ -49,8 +49,20 @@ impl Daemon {
         Daemon::start_in(run_dir(), &[])
     }
 
+    /// The one with small tables.
+    pub fn start_small() -> Daemon {
+        let run = run_dir();
+        let mut command = command(&run, &[]);
+        std::os::unix::process::CommandExt::arg0(&mut command, "io-pkt-v6");
+        Daemon::serving(command, run)
+    }
+
     pub fn start_in(run: PathBuf, args: &[&str]) -> Daemon {
-        let child = command(&run, args).arg("-f").stderr(Stdio::null()).spawn().expect("the daemon starts");
+        Daemon::serving(command(&run, args), run)
+    }
+
+    fn serving(mut command: Command, run: PathBuf) -> Daemon {
+        let child = command.arg("-f").stderr(Stdio::null()).spawn().expect("the daemon starts");
         let ctl = run.join("dev/socket/ctl");
         let daemon = Daemon { child, run, ctl };
         let since = Instant::now();
