@@ -114,7 +114,7 @@ impl Daemon {
     fn tokens_in(&mut self, hostile: &Hostile<'_>) {
         self.unread += u32::from(hostile.u8());
         let (send, unread) = (&mut self.send, Cell::new(self.unread));
-        self.arena.tx_token().clear(
+        self.arena.words().tx_token().clear(
             || {
                 hostile.scribble();
                 send.refresh() == 0
@@ -133,7 +133,7 @@ impl Daemon {
     fn tokens_out(&mut self, hostile: &Hostile<'_>) {
         let repeat = hostile.input.borrow_mut().pick(&[Repeat::Never, Repeat::Edge, Repeat::Always]);
         let mut written = 0;
-        self.arena.rx_token().announce(repeat, || {
+        self.arena.words().rx_token().announce(repeat, || {
             written += 1;
             hostile.scribble();
             hostile.u8() % 2 == 0
@@ -143,11 +143,11 @@ impl Daemon {
 
     fn changes_mode(&mut self, hostile: &Hostile<'_>) {
         let before = self.mode.now();
-        let Some(change) = self.mode.asked(self.arena.mode()) else {
+        let Some(change) = self.mode.asked(self.arena.words().mode()) else {
             if hostile.u8() % 2 == 0 {
-                self.mode.resume(self.arena.mode());
+                self.mode.resume(self.arena.words().mode());
             } else {
-                self.mode.resume_for_dead(self.arena.mode());
+                self.mode.resume_for_dead(self.arena.words().mode());
             }
             let now = self.mode.now();
             assert!(now == before || (before, now) == (Mode::Drain, Mode::Pair));
@@ -156,14 +156,14 @@ impl Daemon {
         if change.to == Mode::Ring {
             let (mut pool, mut held) = (Pool::new(), Ring::new(8192));
             held.push(&mut pool, &vec![1; usize::from(hostile.u16() % 6000)]);
-            let fits = self.send.restart(&held) && self.receive.restart(&held);
+            let fits = self.send.restart(&held) && self.receive.restart(0, &held);
             assert_eq!(fits, held.len() <= 4096);
         }
         hostile.scribble();
         if hostile.u8() % 4 == 0 {
-            self.mode.refuse(self.arena.mode(), change);
+            self.mode.refuse(self.arena.words().mode(), change);
             assert_eq!(self.mode.now(), before);
-        } else if self.mode.commit(self.arena.mode(), change) {
+        } else if self.mode.commit(self.arena.words().mode(), change) {
             let expected = if before == Mode::Pair { Mode::Ring } else { Mode::Drain };
             assert_eq!(self.mode.now(), expected);
         } else {
@@ -172,7 +172,7 @@ impl Daemon {
     }
 
     fn frees_turns(&mut self) {
-        for turn in [self.arena.tx_turn(), self.arena.rx_turn()] {
+        for turn in [self.arena.words().tx_turn(), self.arena.words().rx_turn()] {
             if turn.free_dead() {
                 assert!(!turn.free_dead(), "it is free");
             }

@@ -14,7 +14,7 @@ use crate::control::{self, Request};
 use crate::real::{self, Errno, check, sys};
 use crate::stream::{End, end};
 use crate::table::{self, Socket, flag};
-use crate::{address, identify, native, stock};
+use crate::{address, identify, native, rings, stock};
 
 /// What SO_SNDBUF of a connected pair's end becomes, in bytes.
 const SEND_BUFFER: c_int = 512 * 1024;
@@ -76,9 +76,14 @@ fn queued(s: &Socket) -> Result<c_int, Errno> {
 
 fn connected(s: &Socket) {
     table::set_state(s, SocketState::Connected);
+    give_room(s.fd);
+}
+
+/// The send buffer of a pair that carries data.
+pub fn give_room(fd: c_int) {
     // SO_SNDBUFFORCE passes net.core.wmem_max, for those who may (socket(7)).
     static MAY_FORCE: AtomicBool = AtomicBool::new(true);
-    let set = |name| real::set_native_option(s.fd, libc::SOL_SOCKET, name, SEND_BUFFER).is_ok();
+    let set = |name| real::set_native_option(fd, libc::SOL_SOCKET, name, SEND_BUFFER).is_ok();
     if !MAY_FORCE.load(Ordering::Relaxed) || !set(libc::SO_SNDBUFFORCE) {
         MAY_FORCE.store(false, Ordering::Relaxed);
         set(libc::SO_SNDBUF);
@@ -348,6 +353,13 @@ fn listener_ended(s: &Socket) -> Errno {
 /// shutdown(2) on a stream socket; `how` is 0 to 2.
 pub fn shutdown(s: &Socket, how: c_int) -> Result<usize, Errno> {
     let connected = settle(s)? == SocketState::Connected;
+    if how != libc::SHUT_WR {
+        rings::never(s); // what is unread will be nobody's
+    } else if connected && rings::shut_for_writing(s) {
+        // The pair stays open: the daemon is told by it what is read.
+        control::order(Op::Shutdown, s.handle, &[&how.to_ne_bytes()])?;
+        return Ok(0);
+    }
     if connected && has_hung_up(s)? {
         // Both ends may have ended: then there is no connection to shut down (ENOTCONN).
         control::call(&Request::new(Op::PeerAddr, s.handle, &[]), &mut [0u8; WireAddr::LEN])?;

@@ -8,7 +8,8 @@ use sockets::call::{IDENTIFY_MAX, Op, SocketInfo};
 
 use crate::control::{self, Request};
 use crate::real::{self, sys};
-use crate::table;
+use crate::rings;
+use crate::table::{self, flag};
 
 /// Whether the kernel says that this may be one of our pairs.
 fn may_be_ours(fd: c_int) -> bool {
@@ -45,6 +46,9 @@ fn ask(fds: &[c_int]) {
         match SocketInfo::parse(bytes) {
             Ok(info) if info.handle != 0 => {
                 table::insert(fd, &info);
+                if let Some(s) = table::socket(fd) {
+                    table::set_flag(&s, flag::PAIR_ONLY, true); // others had it
+                }
             }
             _ => {}
         }
@@ -122,10 +126,25 @@ fn each_entry(dir: c_int, see: &mut impl FnMut(c_int)) {
 /// # Safety
 /// `m` is as recvmsg(2) left it.
 pub unsafe fn received(m: &libc::msghdr) {
+    // SAFETY: handed on to the caller.
+    unsafe { passed(m, descriptors) }
+}
+
+/// Before sendmsg(2): streams that are about to be in another process, by SCM_RIGHTS.
+///
+/// # Safety
+/// As sendmsg(2).
+pub unsafe fn sending(m: &libc::msghdr) {
+    // SAFETY: handed on to the caller.
+    unsafe { passed(m, |fds| fds.iter().filter_map(|fd| table::socket(*fd)).for_each(|s| rings::never(&s))) }
+}
+
+/// Calls `each` with the descriptors of a message, at most [`IDENTIFY_MAX`] at a time.
+unsafe fn passed(m: &libc::msghdr, each: impl Fn(&[c_int])) {
     if m.msg_controllen < size_of::<libc::cmsghdr>() || m.msg_control.is_null() {
         return;
     }
-    // SAFETY: the kernel has written well-formed control messages (cmsg(3)).
+    // SAFETY: the control messages are well-formed (cmsg(3)), by the kernel or by the caller.
     unsafe {
         let mut c = libc::CMSG_FIRSTHDR(m);
         while !c.is_null() {
@@ -138,7 +157,7 @@ pub unsafe fn received(m: &libc::msghdr) {
                     let n = (total - at).min(IDENTIFY_MAX);
                     let from = libc::CMSG_DATA(c).cast::<c_int>().add(at);
                     ptr::copy_nonoverlapping(from.cast::<u8>(), fds.as_mut_ptr().cast(), n * 4);
-                    descriptors(&fds[..n]);
+                    each(&fds[..n]);
                     at += n;
                 }
             }

@@ -28,6 +28,7 @@ mod place;
 mod process;
 mod real;
 mod resolve;
+mod rings;
 mod stock;
 mod stream;
 mod table;
@@ -63,6 +64,7 @@ pub(crate) fn begin() {
         native::begin();
         place::begin();
         process::begin();
+        rings::begin();
         BEGUN.store(2, Ordering::Release);
     }
 }

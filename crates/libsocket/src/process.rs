@@ -25,9 +25,15 @@ pub fn begin() {
                 let _ = sys!(SYS_munmap, page, PAGE);
             }
         }
-        libc::pthread_atfork(None, None, Some(after_fork));
+        libc::pthread_atfork(Some(before_fork), None, Some(after_fork));
     }
     owner().store(real::pid(), Ordering::Release);
+}
+
+extern "C" fn before_fork() {
+    let errno = real::errno();
+    crate::rings::leave_all();
+    real::set_errno(errno);
 }
 
 extern "C" fn after_fork() {
@@ -40,6 +46,7 @@ fn owner() -> &'static AtomicI32 {
 }
 
 fn take_over() {
+    crate::rings::forked();
     crate::control::forget_inherited();
     owner().store(real::pid(), Ordering::Release);
 }

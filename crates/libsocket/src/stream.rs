@@ -12,12 +12,16 @@ use crate::control::{self, Request};
 use crate::hooks::sandbox;
 use crate::native;
 use crate::real::{self, Errno, check, sys};
+use crate::rings::{self, Moved, Pieces, Way};
 use crate::table::{self, Socket, flag};
 
 /// Flags of send(2) that mean the same on the pair.
 const SEND_FLAGS: c_int = libc::MSG_DONTWAIT;
 /// Flags of recv(2) that mean the same on the pair.
 const RECV_FLAGS: c_int = libc::MSG_PEEK | libc::MSG_WAITALL | libc::MSG_DONTWAIT | libc::MSG_OOB;
+
+/// Most pieces in one message (sendmsg(2): UIO_MAXIOV).
+const PIECES_MAX: usize = 1024;
 
 /// Why a stream ended.
 pub enum End {
@@ -55,10 +59,118 @@ pub fn option_args(level: c_int, name: c_int, room: c_int) -> [u8; 12] {
     b
 }
 
-/// Takes bytes by a call of the kernel's that knows no flags: read(2), readv(2).
-pub fn read(s: &Socket, room: usize, native: impl FnOnce() -> isize) -> Result<usize, Errno> {
+/// Takes bytes the way that the socket is in: by `native` from the pair, or into `iov` from the ring.
+///
+/// # Safety
+/// The array and its buffers are valid, and `native` writes to nothing else.
+unsafe fn take(
+    s: &Socket,
+    iov: *const libc::iovec,
+    n: usize,
+    flags: c_int,
+    native: impl FnOnce() -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    if n > PIECES_MAX {
+        return Err(Errno::EMSGSIZE);
+    }
+    match rings::way(s) {
+        Way::Pair(used) => {
+            let got = native()?;
+            if flags & libc::MSG_PEEK == 0 {
+                used.moved(got);
+            }
+            Ok(got)
+        }
+        Way::Ring(lease) => {
+            // SAFETY: handed on to the caller.
+            let mut pieces = unsafe { Pieces::new(iov, n, flags & libc::MSG_TRUNC != 0)? };
+            // SAFETY: as above.
+            match unsafe { rings::receive(s, &lease, &mut pieces, flags)? } {
+                Moved::Bytes(n) => Ok(n),
+                Moved::ByPair(0) => native(),
+                Moved::ByPair(mut done) => {
+                    // MSG_WAITALL, broken in two by the change.
+                    for (at, n) in pieces.rest() {
+                        // SAFETY: as above.
+                        let got = unsafe { check(native::recv(s.fd, at.cast(), n, flags & RECV_FLAGS) as _) };
+                        done += got.unwrap_or(0);
+                        if got != Ok(n) {
+                            break;
+                        }
+                    }
+                    Ok(done)
+                }
+            }
+        }
+    }
+}
+
+/// Sends bytes the way that the socket is in: by `native` through the pair, or from `iov` through the ring.
+///
+/// # Safety
+/// As [`take`], and `native` reads nothing else.
+unsafe fn give(
+    s: &Socket,
+    iov: *const libc::iovec,
+    n: usize,
+    flags: c_int,
+    native: impl FnOnce() -> isize,
+) -> Result<usize, Errno> {
+    if n > PIECES_MAX {
+        return Err(Errno::EMSGSIZE);
+    }
+    match rings::way(s) {
+        Way::Pair(used) => {
+            let sent = explain_write(s, check(native() as _), flags)?;
+            used.moved(sent);
+            Ok(sent)
+        }
+        Way::Ring(lease) => {
+            // SAFETY: handed on to the caller.
+            let mut pieces = unsafe { Pieces::new(iov, n, false)? };
+            // SAFETY: as above.
+            match unsafe { rings::send(s, &lease, &mut pieces, flags)? } {
+                Moved::Bytes(n) => Ok(n),
+                Moved::ByPair(0) => explain_write(s, check(native() as _), flags),
+                Moved::ByPair(mut done) => {
+                    for (at, n) in pieces.rest() {
+                        let flags = flags & SEND_FLAGS | libc::MSG_NOSIGNAL;
+                        // SAFETY: as above.
+                        let sent = unsafe { check(native::send(s.fd, at.cast(), n, flags) as _) };
+                        done += sent.unwrap_or(0);
+                        if sent != Ok(n) {
+                            break;
+                        }
+                    }
+                    Ok(done)
+                }
+            }
+        }
+    }
+}
+
+fn one(buf: *mut u8, len: usize) -> libc::iovec {
+    libc::iovec { iov_base: buf.cast(), iov_len: len }
+}
+
+/// read(2).
+///
+/// # Safety
+/// `buf` is valid for `len` bytes.
+pub unsafe fn read(s: &Socket, buf: *mut u8, len: usize) -> Result<usize, Errno> {
     ready_to_read(s, 0)?;
-    explain_read(s, check(native() as _), room)
+    // SAFETY: the caller vouches for the buffer.
+    unsafe { take(s, &one(buf, len), 1, 0, || explain_read(s, check(native::read(s.fd, buf.cast(), len) as _), len)) }
+}
+
+/// readv(2).
+///
+/// # Safety
+/// As readv(2).
+pub unsafe fn readv(s: &Socket, iov: *const libc::iovec, n: c_int) -> Result<usize, Errno> {
+    ready_to_read(s, 0)?;
+    // SAFETY: the caller vouches for the array. Some of its buffers are not empty.
+    unsafe { take(s, iov, n as usize, 0, || explain_read(s, check(native::readv(s.fd, iov, n) as _), 1)) }
 }
 
 /// recv(2) into one buffer.
@@ -67,12 +179,13 @@ pub fn read(s: &Socket, room: usize, native: impl FnOnce() -> isize) -> Result<u
 /// `buf` is valid for `len` bytes.
 pub unsafe fn recv(s: &Socket, buf: *mut u8, len: usize, flags: c_int) -> Result<usize, Errno> {
     ready_to_read(s, flags)?;
-    if flags & libc::MSG_TRUNC != 0 {
-        return discard(s, len, flags);
-    }
     // SAFETY: the caller vouches for the buffer.
-    let got = unsafe { check(native::recv(s.fd, buf.cast(), len, flags & RECV_FLAGS) as _) };
-    explain_read(s, got, len)
+    unsafe {
+        take(s, &one(buf, len), 1, flags, || match flags & libc::MSG_TRUNC {
+            0 => explain_read(s, check(native::recv(s.fd, buf.cast(), len, flags & RECV_FLAGS) as _), len),
+            _ => discard(s, len, flags),
+        })
+    }
 }
 
 /// recvmsg(2). Name and control data come out empty, as TCP gives them (tcp(7)).
@@ -87,12 +200,10 @@ pub unsafe fn recv_msg(s: &Socket, m: &mut libc::msghdr, flags: c_int) -> Result
         let mut inner: libc::msghdr = core::mem::zeroed();
         inner.msg_iov = m.msg_iov;
         inner.msg_iovlen = m.msg_iovlen;
-        let n = if flags & libc::MSG_TRUNC != 0 {
-            discard(s, room, flags)?
-        } else {
-            let got = check(native::recvmsg(s.fd, &mut inner, flags & RECV_FLAGS) as _);
-            explain_read(s, got, room)?
-        };
+        let n = take(s, m.msg_iov, m.msg_iovlen, flags, || match flags & libc::MSG_TRUNC {
+            0 => explain_read(s, check(native::recvmsg(s.fd, &mut inner, flags & RECV_FLAGS) as _), room),
+            _ => discard(s, room, flags),
+        })?;
         m.msg_namelen = 0;
         m.msg_controllen = 0;
         m.msg_flags = inner.msg_flags & libc::MSG_OOB | flags & libc::MSG_CMSG_CLOEXEC;
@@ -229,8 +340,11 @@ pub fn failed(s: &Socket) {
 pub unsafe fn send(s: &Socket, buf: *const u8, len: usize, flags: c_int) -> Result<usize, Errno> {
     ready_to_write(s, flags)?;
     // SAFETY: the caller vouches for the buffer.
-    let sent = unsafe { check(native::send(s.fd, buf.cast(), len, flags & SEND_FLAGS | libc::MSG_NOSIGNAL) as _) };
-    explain_write(s, sent, flags)
+    unsafe {
+        give(s, &one(buf.cast_mut(), len), 1, flags, || {
+            native::send(s.fd, buf.cast(), len, flags & SEND_FLAGS | libc::MSG_NOSIGNAL)
+        })
+    }
 }
 
 /// Sends bytes by a call of the kernel's that knows no flags, and so raises SIGPIPE itself: write(2), sendfile(2), …
@@ -247,13 +361,14 @@ pub fn write(s: &Socket, native: impl FnOnce() -> isize) -> Result<usize, Errno>
 pub unsafe fn send_msg(s: &Socket, m: &libc::msghdr, flags: c_int) -> Result<usize, Errno> {
     ready_to_write(s, flags)?;
     // SAFETY: the caller vouches for the message's buffers.
-    let sent = unsafe {
+    unsafe {
         let mut inner: libc::msghdr = core::mem::zeroed();
         inner.msg_iov = m.msg_iov;
         inner.msg_iovlen = m.msg_iovlen;
-        check(native::sendmsg(s.fd, &inner, flags & SEND_FLAGS | libc::MSG_NOSIGNAL) as _)
-    };
-    explain_write(s, sent, flags)
+        give(s, m.msg_iov, m.msg_iovlen, flags, || {
+            native::sendmsg(s.fd, &inner, flags & SEND_FLAGS | libc::MSG_NOSIGNAL)
+        })
+    }
 }
 
 /// Before any bytes go into the pair: it must be connected, or they would be taken for fillers.

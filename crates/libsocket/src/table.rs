@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use sockets::addr::{AF_INET, AF_INET6};
 use sockets::call::{SocketInfo, SocketState};
 
-use crate::real;
+use crate::{real, rings};
 
 /// Descriptor numbers from here on are never ours; `socket()` answers EMFILE there.
 pub const SIZE: usize = 65_536;
@@ -37,6 +37,10 @@ pub mod flag {
     pub const PIPE_DUE: u64 = 1 << 35;
     /// A datagram socket that was shut down for writing.
     pub const SEND_SHUT: u64 = 1 << 36;
+    /// A stream that stays in pair mode: others have it too, or use it past this library.
+    pub const PAIR_ONLY: u64 = 1 << 37;
+    /// An edge-triggered watcher was registered.
+    pub const EDGES: u64 = 1 << 38;
 }
 
 struct Entry {
@@ -47,6 +51,12 @@ struct Entry {
     /// When a datagram socket's queue was last looked at for an error, in nanoseconds; and where it is known to reach.
     looked_at: AtomicU64,
     reached: AtomicU64,
+    /// A stream in ring mode: what [`rings::retain`] counts. 0 in pair mode.
+    ring: AtomicU64,
+    /// Bytes that a stream has moved in pair mode.
+    moved: AtomicU32,
+    /// Calls at work on the pair under this number, of whichever socket; [`ALONE`] keeps them out.
+    users: AtomicU32,
 }
 
 #[allow(clippy::declare_interior_mutable_const)]
@@ -57,6 +67,9 @@ const EMPTY: Entry = Entry {
     cookie: AtomicU64::new(0),
     looked_at: AtomicU64::new(0),
     reached: AtomicU64::new(0),
+    ring: AtomicU64::new(0),
+    moved: AtomicU32::new(0),
+    users: AtomicU32::new(0),
 };
 static TABLE: [Entry; SIZE] = [EMPTY; SIZE];
 /// One more than the highest number at which a socket ever was.
@@ -158,14 +171,24 @@ pub fn insert(fd: c_int, info: &SocketInfo) -> bool {
         | u64::from(info.kind & 7) << KIND_SHIFT
         | u64::from(info.protocol) << PROTOCOL_SHIFT
         | (info.state as u64) << STATE_SHIFT;
-    put(fd, &Socket { fd, handle: info.handle, key: info.key, cookie: info.cookie, meta })
+    enter(fd, &Socket { fd, handle: info.handle, key: info.key, cookie: info.cookie, meta }, 0)
 }
 
 /// Enters a copy of what is known under another number (dup(2)).
 pub fn put(fd: c_int, s: &Socket) -> bool {
-    let Some(e) = entry(fd) else { return false };
+    let reference = ring(s.fd);
+    enter(fd, s, if rings::retain(reference) { reference } else { 0 })
+}
+
+fn enter(fd: c_int, s: &Socket, ring: u64) -> bool {
+    let Some(e) = entry(fd) else {
+        rings::release(ring);
+        return false;
+    };
     HIGH.fetch_max(fd as u32 + 1, Ordering::AcqRel);
     e.meta.store(0, Ordering::Release);
+    rings::release(e.ring.swap(ring, Ordering::AcqRel));
+    e.moved.store(0, Ordering::Relaxed);
     e.handle.store(s.handle, Ordering::Relaxed);
     e.key.store(s.key, Ordering::Relaxed);
     e.cookie.store(s.cookie, Ordering::Relaxed);
@@ -177,6 +200,7 @@ pub fn put(fd: c_int, s: &Socket) -> bool {
 
 pub fn insert_private(fd: c_int) -> bool {
     let Some(e) = entry(fd) else { return false };
+    rings::release(e.ring.swap(0, Ordering::AcqRel));
     e.meta.store(TAG_PRIVATE, Ordering::Release);
     true
 }
@@ -186,6 +210,113 @@ pub fn clear(fd: c_int) {
         && e.meta.load(Ordering::Relaxed) != 0
     {
         e.meta.store(0, Ordering::Release);
+        rings::release(e.ring.swap(0, Ordering::AcqRel));
+    }
+}
+
+/// The ring of the stream at this number; 0 in pair mode.
+#[inline]
+pub fn ring(fd: c_int) -> u64 {
+    entry(fd).map_or(0, |e| e.ring.load(Ordering::Acquire))
+}
+
+/// The stream at this number is in ring mode from now on; `reference` is counted by the caller.
+pub fn set_ring(s: &Socket, reference: u64) {
+    match entry(s.fd) {
+        Some(e) if e.handle.load(Ordering::Relaxed) == s.handle => {
+            rings::release(e.ring.swap(reference, Ordering::AcqRel));
+        }
+        _ => rings::release(reference),
+    }
+}
+
+/// Back in pair mode: every number that means this ring forgets it.
+pub fn forget_ring(reference: u64) {
+    for fd in 0..high() {
+        let Some(e) = entry(fd) else { return };
+        let forgotten = e.ring.compare_exchange(reference, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if forgotten {
+            e.meta.fetch_or(flag::PAIR_ONLY, Ordering::AcqRel);
+            rings::release(reference);
+        }
+    }
+}
+
+/// Bytes moved in pair mode since [`moved_anew`].
+#[inline]
+pub fn moved(fd: c_int) -> u32 {
+    entry(fd).map_or(0, |e| e.moved.load(Ordering::Relaxed))
+}
+
+pub fn moved_anew(fd: c_int) {
+    if let Some(e) = entry(fd) {
+        e.moved.store(0, Ordering::Relaxed);
+    }
+}
+
+/// In [`Entry::users`]: a change of mode is made.
+const ALONE: u32 = 1 << 31;
+
+/// A call at work on a pair. (A call that is left by longjmp(3) stays counted; its number then sees no more changes of
+/// mode.)
+pub struct Use {
+    entry: Option<&'static Entry>,
+}
+
+impl Use {
+    /// Counts nothing: where no change of mode is to come.
+    pub fn none() -> Use {
+        Use { entry: None }
+    }
+
+    /// `None`, after a moment, while a change of mode is made.
+    #[inline]
+    pub fn begin(fd: c_int) -> Option<Use> {
+        let e = entry(fd)?;
+        if e.users.fetch_add(1, Ordering::Acquire) & ALONE == 0 {
+            return Some(Use { entry: Some(e) });
+        }
+        e.users.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: no arguments.
+        let _ = unsafe { real::sys!(SYS_sched_yield) };
+        None
+    }
+
+    /// So many bytes were moved.
+    #[inline]
+    pub fn moved(&self, n: usize) {
+        if let Some(e) = self.entry {
+            let before = e.moved.load(Ordering::Relaxed);
+            e.moved.store(before.saturating_add(n.min(u32::MAX as usize) as u32), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Use {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(e) = self.entry {
+            e.users.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
+
+/// The only call at work under a number, until it is dropped.
+pub struct Alone(&'static Entry);
+
+impl Alone {
+    /// `None` when others are at work.
+    pub fn begin(fd: c_int) -> Option<Alone> {
+        let e = entry(fd)?;
+        let alone = e.users.compare_exchange(0, ALONE, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        // Not `then_some`: an Alone that is dropped lets the others in.
+        alone.then(|| Alone(e))
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        self.0.users.fetch_and(!ALONE, Ordering::Release);
     }
 }
 

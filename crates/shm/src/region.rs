@@ -27,6 +27,8 @@ enum Owner {
     Private,
     /// Unmapped with the last region of the mapping.
     Mapped { _map: Arc<Map> },
+    /// Somebody else's to unmap, after the region is gone.
+    Lent,
 }
 
 // SAFETY: all access is by `ptr::copy` through raw pointers with bounds checked here. Two threads
@@ -49,6 +51,11 @@ impl Region {
     pub(crate) fn mapped(map: &Arc<Map>, offset: usize, size: usize) -> Region {
         let base = map.at(offset, size);
         Region::new(base, size, Owner::Mapped { _map: map.clone() })
+    }
+
+    /// As [`Region::mapped`], for one who keeps the mapping beside the region and never gives the region away.
+    pub(crate) fn lent(map: &Map, offset: usize, size: usize) -> Region {
+        Region::new(map.at(offset, size), size, Owner::Lent)
     }
 
     fn new(base: NonNull<u8>, size: usize, owner: Owner) -> Region {

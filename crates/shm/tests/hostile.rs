@@ -113,10 +113,10 @@ fn rings_begin_with_what_the_daemons_buffers_hold() {
     let (mut tx, mut rx) = (Ring::new(1 << 20), Ring::new(1 << 20));
     tx.push(&mut pool, &[7; 4096]);
     rx.push(&mut pool, b"unread");
-    arena.mode().ask_ring().expect("nobody shares it");
-    let change = mode.asked(arena.mode()).expect("it was asked for");
-    assert!(send.restart(&tx) && receive.restart(&rx) && mode.commit(arena.mode(), change));
-    assert_eq!((arena.mode().settle(), mode.now()), (Mode::Ring, Mode::Ring));
+    arena.words().mode().ask_ring().expect("nobody shares it");
+    let change = mode.asked(arena.words().mode()).expect("it was asked for");
+    assert!(send.restart(&tx) && receive.restart(0, &rx) && mode.commit(arena.words().mode(), change));
+    assert_eq!((arena.words().mode().settle(), mode.now()), (Mode::Ring, Mode::Ring));
     assert_eq!((send.len(), writer.room(), receive.unread()), (4096, 0, 6));
     let mut bytes = [0; 10];
     assert_eq!((reader.read(&mut bytes), &bytes[..6]), (6, &b"unread"[..]));
@@ -127,6 +127,6 @@ fn rings_begin_with_what_the_daemons_buffers_hold() {
     tx.push(&mut pool, b"one more");
     assert!(!send.restart(&tx), "it does not fit");
     assert_eq!(send.len(), 100, "and nothing has changed");
-    arena.mode().share();
-    assert_eq!(arena.mode().ask_pair(), Err(Refused::Shared));
+    arena.words().mode().share();
+    assert_eq!(arena.words().mode().ask_pair(), Err(Refused::Shared));
 }

@@ -87,6 +87,14 @@ ops! {
     /// Request: a `WireAddr` and `flags` (u16, of [`crate::datagram::flag`]). What sending a datagram there would
     /// answer, found out before it is sent. Reply: nothing.
     Reach = 18,
+    /// A connected stream asks for the memory that ring mode needs (`docs/rings.md`). From now on until the next
+    /// `RingMode` the daemon writes no bytes to the pair. Reply: the memfd.
+    RingArena = 19,
+    /// Request: `before` (u32), for a change to ring mode: bytes that the program has found unread on its end and put into
+    /// the receive ring; it takes them off the pair when the change is made. The daemon makes the change that the
+    /// arena's mode word asks for, or goes on where `Drain` has ended. With nothing asked for, an arena that
+    /// is not in use is given up. Reply: nothing. EAGAIN and ENOBUFS: not now; the mode is what it was.
+    RingMode = 20,
 }
 
 /// The first [`RequestHeader::LEN`] bytes of a request.

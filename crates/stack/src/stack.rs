@@ -3,6 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use errno::Errno;
+use shm::socket::{ReceiveBuffer, SendBuffer};
 use shm::{Pool, Ring};
 
 use crate::frame::{LinkId, RxFrame, TxBatch};
@@ -352,6 +353,60 @@ impl Stack {
     /// The program took `n` bytes of the receive ring: they are let go and the window may open.
     pub fn received(&mut self, now: Instant, id: SocketId, n: usize) {
         self.tcp.received(&mut self.net, &mut self.pool, now, id, n);
+    }
+
+    /// What a connection's buffers hold; `None` when there is none.
+    pub fn held(&self, id: SocketId) -> Option<crate::tcp::Held> {
+        if id.kind == SocketKind::Tcp { self.tcp.held(id) } else { None }
+    }
+
+    // --- ring mode: the order of these calls is `shm::socket::DaemonMode::asked`'s ------------------
+
+    /// Copies what the connection holds into rings that begin anew behind `before` bytes; nothing is changed yet.
+    /// Errors: ENOTCONN, EALREADY, EAGAIN (later perhaps), ENOBUFS (something does not fit).
+    pub fn copy_into(
+        &self,
+        id: SocketId,
+        before: usize,
+        send: &mut SendBuffer,
+        receive: &mut ReceiveBuffer,
+    ) -> Result<(), Errno> {
+        self.tcp.copy_into(id, before, send, receive)
+    }
+
+    /// From now on the connection's bytes lie in these rings.
+    pub fn share(&mut self, id: SocketId, send: SendBuffer, receive: ReceiveBuffer) {
+        self.tcp.share(&mut self.pool, id, send, receive);
+    }
+
+    /// Copies of what the shared rings hold.
+    pub fn copies(&mut self, id: SocketId) -> Option<(Ring, Ring)> {
+        self.tcp.copies(&mut self.pool, id)
+    }
+
+    /// From now on the connection's bytes lie in rings of the stack's own, which were [copied](Stack::copies).
+    pub fn unshare(&mut self, id: SocketId, tx: Ring, rx: Ring) {
+        self.tcp.unshare(id, tx, rx);
+    }
+
+    /// Has sent what the program has added to the shared send ring; gives back how many bytes.
+    pub fn note_sent(&mut self, id: SocketId) -> usize {
+        self.tcp.note_sent(id)
+    }
+
+    /// Takes note of what the program has read from the shared receive ring.
+    pub fn note_read(&mut self, now: Instant, id: SocketId) -> crate::tcp::Progress {
+        self.tcp.note_read(&mut self.net, &mut self.pool, now, id)
+    }
+
+    /// The shared send ring.
+    pub fn shared_tx(&self, id: SocketId) -> Option<&SendBuffer> {
+        self.tcp.shared_tx(id)
+    }
+
+    /// The shared receive ring.
+    pub fn shared_rx(&mut self, id: SocketId) -> Option<&mut ReceiveBuffer> {
+        self.tcp.shared_rx(id)
     }
 
     /// True once the peer's FIN is in and the receive ring is empty.

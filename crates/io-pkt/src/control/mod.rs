@@ -114,6 +114,8 @@ impl Shard {
             Op::Config => self.config_call(&mut call),
             Op::Queued => self.queued_call(&call),
             Op::Reach => self.reach_call(&call),
+            Op::RingArena => self.ring_arena_call(&call),
+            Op::RingMode => self.ring_mode_call(&call),
         };
         if matches!(answer, Err(Errno::EPROTO)) {
             self.counters.bad_requests += 1;

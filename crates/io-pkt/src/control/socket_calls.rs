@@ -227,14 +227,26 @@ impl Shard {
             return Err(Errno::EOPNOTSUPP);
         }
         let id = socket.id;
-        let unread = self.stack.rx_ring(id).map_or(0, |r| r.len()) as u32;
-        let held = self.stack.tx_ring(id).map_or(0, |(r, _)| r.len()) as u32;
+        let held = self.stack.held(id).unwrap_or_default();
+        let (unread, held) = (held.rx as u32, held.tx as u32);
         let unsent = self.stack.tcp_info(call.now, id).map_or(0, |i| i.not_sent).min(held);
         let mut body = Vec::with_capacity(12);
         for n in [unread, unsent, held - unsent] {
             body.extend_from_slice(&n.to_ne_bytes());
         }
         Ok(Answer::of(body))
+    }
+
+    pub(super) fn ring_arena_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
+        let slot = self.slot_of(call)?;
+        let memfd = self.make_arena(slot)?;
+        Ok(Answer { fd: Some(memfd), ..Answer::default() })
+    }
+
+    pub(super) fn ring_mode_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {
+        let slot = self.slot_of(call)?;
+        let before = Reader::new(call.body).u32()?;
+        self.change_mode(slot, before as usize, call.now).map(|()| Answer::default())
     }
 
     pub(super) fn reach_call(&mut self, call: &Call<'_>) -> Result<Answer, Errno> {

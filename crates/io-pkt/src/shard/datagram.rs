@@ -66,7 +66,7 @@ impl Sink for Delivery<'_> {
         let Some(socket) = self.table.by_id(id).and_then(|slot| self.table.get(slot)) else { return 0 };
         let (Flow::Stream(stream), Some(pair)) = (&socket.flow, socket.pair()) else { return 0 };
         let open = socket.is(ready::WRITABLE) && !socket.is(ready::HANGUP);
-        if stream.phase != Phase::Connected || stream.rx_discard || stream.rx_ended || !open {
+        if stream.phase != Phase::Connected || stream.rx_discard || stream.rx_ended || !open || stream.ring.is_some() {
             return 0;
         }
         // What does not fit goes the usual way, which then learns that the pair is full.

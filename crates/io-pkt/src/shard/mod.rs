@@ -10,6 +10,7 @@ pub mod datagram;
 mod departed;
 mod news;
 pub mod pairs;
+pub mod rings;
 pub mod stream;
 pub mod table;
 mod thrift;
@@ -123,6 +124,7 @@ pub struct Shard {
     retry_at: Instant,
     thrift: thrift::Thrift,
     departed: departed::Departed,
+    ring_memory: rings::Memory,
     news: news::News,
     wait: wait::Wait,
 }
@@ -175,6 +177,7 @@ impl Shard {
             retry_at: Instant::FAR,
             thrift: thrift::Thrift::default(),
             departed: departed::Departed::default(),
+            ring_memory: rings::Memory::default(),
             news: news::News::default(),
             wait: wait::Wait::default(),
         })

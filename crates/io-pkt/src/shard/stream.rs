@@ -62,6 +62,9 @@ impl Shard {
 
     /// Moves bytes both ways, then looks whether the socket has come to its end.
     pub(super) fn pump(&mut self, slot: u32, now: Instant) {
+        if self.has_rings(slot) {
+            return self.pump_rings(slot, now);
+        }
         match self.take_from_program(slot, now) {
             Taken::Rest => {}
             Taken::More => self.queue(slot),
@@ -133,7 +136,7 @@ impl Shard {
     }
 
     /// The receive ring into the pair.
-    fn give_to_program(&mut self, slot: u32, now: Instant) {
+    pub(super) fn give_to_program(&mut self, slot: u32, now: Instant) {
         let Shard { table, stack, epoll, pairs, .. } = self;
         let token = table.token(slot);
         let Some(socket) = table.get_mut(slot) else { return };
@@ -176,7 +179,7 @@ impl Shard {
     }
 
     /// The end of file behind the receive ring's bytes.
-    fn tell_end(&mut self, slot: u32) {
+    pub(super) fn tell_end(&mut self, slot: u32) {
         let Some(socket) = self.table.get_mut(slot) else { return };
         let (Flow::Stream(stream), Some(pair)) = (&mut socket.flow, &socket.pair) else { return };
         if !stream.rx_ended && self.stack.at_end(socket.id) {
@@ -185,12 +188,14 @@ impl Shard {
         }
     }
 
-    fn finish_if_over(&mut self, slot: u32, now: Instant) {
+    pub(super) fn finish_if_over(&mut self, slot: u32, now: Instant) {
         let Some(socket) = self.table.get_mut(slot) else { return };
         let (hangup, error, id) = (socket.is(ready::HANGUP), socket.is(ready::ERROR), socket.id);
         let Some(stream) = socket.stream() else { return };
         let over = stream.tx_ended && stream.rx_ended;
-        let unread = self.stack.rx_ring(id).is_some_and(|r| !r.is_empty());
+        // What lies unread on the pair of a socket in ring mode is tokens.
+        let error = error && stream.ring.is_none();
+        let unread = self.stack.held(id).is_some_and(|held| held.rx > 0);
         if error {
             self.abort(slot, now);
         } else if over {
@@ -223,6 +228,7 @@ impl Shard {
                     self.reply(rcvid, Ok(next.unwrap_or_default()), now);
                 }
             }
+            Phase::Connected if stream.ring.is_some() => self.ring_event(slot, events, now),
             Phase::Connected => {
                 if events.contains(Events::WRITABLE) && socket.is(ready::READABLE) {
                     self.queue(slot);
@@ -264,7 +270,9 @@ impl Shard {
             }
             Phase::Connected => {
                 // Not through `tell_end`: the program must not take a reset for an end in good order.
-                self.give_to_program(slot, now);
+                if self.gives_by_pair(slot) {
+                    self.give_to_program(slot, now);
+                }
                 self.bury(slot, now);
             }
             _ => {}
@@ -274,6 +282,7 @@ impl Shard {
     /// Closes our end and keeps the socket for questions. The engine's side goes, port and all, unless
     /// a connect failed, which may be tried again.
     fn bury(&mut self, slot: u32, now: Instant) {
+        self.drop_rings(slot);
         let Shard { table, stack, .. } = self;
         let Some(socket) = table.get_mut(slot) else { return };
         socket.pair = None;
@@ -402,6 +411,8 @@ impl Shard {
             return if self.is_connected(id, now) { Ok(()) } else { Err(Errno::ENOTCONN) };
         };
         match stream.phase {
+            // What is in the ring is the program's to take: it goes back to pair mode first.
+            Phase::Connected if how != Shutdown::Write && stream.ring.is_some() => Err(Errno::EBUSY),
             Phase::Connected => {
                 if how != Shutdown::Write {
                     let _ = self.stack.shutdown(now, id, Shutdown::Read);

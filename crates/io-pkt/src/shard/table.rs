@@ -11,6 +11,7 @@ use sockets::call::{SocketInfo, SocketState};
 use stack::{Domain, SocketId, SocketKind};
 
 use super::accept::Listener;
+use super::rings::SharedRings;
 use crate::sys::Secrets;
 
 /// Most sockets whose pair is closed but whose error or addresses a program may still ask for. The
@@ -69,6 +70,7 @@ pub struct Stream {
     /// The call that waits for the handshake's result.
     pub waiter: Option<Waiter>,
     pub listener: Option<Box<Listener>>,
+    pub ring: Option<Box<SharedRings>>,
 }
 
 /// Who sleeps in connect(2).
@@ -92,6 +94,7 @@ impl Stream {
             roomy: false,
             waiter: None,
             listener: None,
+            ring: None,
         }
     }
 }

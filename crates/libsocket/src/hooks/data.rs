@@ -7,7 +7,7 @@ use libc::{iovec, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t};
 use crate::hooks::sandbox;
 use crate::real::{Errno, answer, check, raw};
 use crate::table::{self, Socket};
-use crate::{datagram, hook, identify, native, stream};
+use crate::{datagram, hook, identify, native, rings, stream};
 
 /// Most pieces in readv(2) and writev(2), which say EINVAL beyond (the `msg` calls EMSGSIZE).
 const IOV_MAX: c_int = 1024;
@@ -98,6 +98,7 @@ unsafe fn into_stream(s: &Socket, native: impl FnOnce() -> c_long) -> Result<usi
     if !s.is_stream() {
         return Err(Errno::EINVAL);
     }
+    rings::never(s);
     stream::write(s, || native() as ssize_t)
 }
 
@@ -120,7 +121,7 @@ hook! {
             None => native::read(fd, buf, n),
             // Nothing asked for is nothing to wait for: read(2), unlike recv(2), goes no further.
             Some(_) if n == 0 => 0,
-            Some(s) if s.is_stream() => answer(|| stream::read(&s, n, || native::read(fd, buf, n))),
+            Some(s) if s.is_stream() => answer(|| stream::read(&s, buf.cast(), n)),
             Some(s) => answer(|| recv_one(&s, buf, n, 0)),
         }
     }
@@ -143,7 +144,7 @@ hook! {
                 let mut m = message(iov.cast_mut(), n as usize);
                 match stream::room_of(&m) {
                     0 => Ok(0),
-                    room if s.is_stream() => stream::read(&s, room, || native::readv(fd, iov, n)),
+                    _ if s.is_stream() => stream::readv(&s, iov, n),
                     _ => recv_msg(&s, &mut m, 0),
                 }
             }),
@@ -231,7 +232,12 @@ hook! {
     /// sendmsg(2).
     fn sendmsg(fd: c_int, m: *const msghdr, flags: c_int) -> ssize_t {
         match table::socket(fd) {
-            None => native::sendmsg(fd, m, flags),
+            None => {
+                if !m.is_null() {
+                    identify::sending(&*m);
+                }
+                native::sendmsg(fd, m, flags)
+            }
             Some(_) if m.is_null() => answer(|| Err(Errno::EFAULT)),
             Some(_) if has_bad_name(&*m) => answer(|| Err(Errno::EINVAL)),
             Some(s) => answer(|| send_msg(&s, &*m, flags)),
@@ -261,6 +267,7 @@ hook! {
             (_, Some(s)) => answer(|| into_stream(&s, native)),
             (Some(s), None) if s.is_stream() => answer(|| {
                 stream::ready_to_read(&s, 0)?;
+                rings::never(&s);
                 stream::explain_read(&s, check(native()), n)
             }),
             (Some(_), None) => answer(|| Err(Errno::EINVAL)),

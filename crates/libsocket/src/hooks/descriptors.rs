@@ -6,25 +6,55 @@
 use core::ffi::{c_int, c_long, c_uint, c_void};
 
 use crate::real::{Errno, Next, answer, next_fn, raw};
-use crate::table::{self, Socket};
-use crate::{control, hook, native, process};
+use crate::rings::Lease;
+use crate::table::{self, Socket, flag};
+use crate::{control, hook, native, process, rings};
+
+/// What the table held of a number.
+struct Entry {
+    socket: Socket,
+    ring: Option<Lease>,
+}
 
 /// Something that this process may forget: the number was ours, and the memory is our own.
-fn forget(fd: c_int) -> Option<Socket> {
-    let s = table::socket(fd)?;
+fn forget(fd: c_int) -> Option<Entry> {
+    let entry = Entry { socket: table::socket(fd)?, ring: Lease::take(table::ring(fd)) };
     if process::owns_memory() {
         table::clear(fd);
     }
-    Some(s)
+    Some(entry)
 }
 
-fn remember(fd: c_int, s: Option<Socket>) {
-    match s {
+/// Puts back what [`forget`] took out.
+fn restore(fd: c_int, before: Option<Entry>) {
+    let Some(Entry { socket, ring }) = before.filter(|_| process::owns_memory()) else { return };
+    table::put(fd, &socket);
+    if let Some(ring) = ring
+        && rings::retain(ring.reference())
+    {
+        table::set_ring(&socket, ring.reference());
+    }
+}
+
+/// A descriptor became a copy of one that was `source` in the table.
+fn remember(fd: c_int, source: Option<Socket>) {
+    match source {
         Some(s) if process::owns_memory() => {
             table::put(fd, &s);
         }
         None if table::socket(fd).is_some() && process::owns_memory() => table::clear(fd),
         _ => {}
+    }
+}
+
+/// Before a stream gets a second number: calls at work are counted by number, so that it changes its mode no more; and what
+/// has a standard number may be used by stdio, which passes no hook.
+fn before_copy(source: &Option<Socket>, new: c_int) {
+    let Some(s) = source.as_ref().filter(|s| s.is_stream() && process::owns_memory()) else { return };
+    if (0..=libc::STDERR_FILENO).contains(&new) {
+        rings::never(s);
+    } else if table::ring(s.fd) == 0 {
+        table::set_flag(s, flag::PAIR_ONLY, true);
     }
 }
 
@@ -37,16 +67,23 @@ fn replace(old: c_int, new: c_int, native: impl FnOnce() -> c_long) -> c_int {
         control::vacate(new);
     }
     let source = table::current(old);
+    before_copy(&source, new);
     let before = forget(new);
     let r = native() as c_int;
-    remember(new, if r >= 0 { source } else { before });
+    if r >= 0 {
+        remember(new, table::socket(old))
+    } else {
+        restore(new, before)
+    }
     r
 }
 
-/// The copy that a successful dup(2) made.
-fn copied(old: c_int, r: c_int) -> c_int {
+/// dup(2) and its like: a copy under the lowest free number from `least` on.
+fn copy(old: c_int, least: c_int, native: impl FnOnce() -> c_int) -> c_int {
+    before_copy(&table::current(old), least);
+    let r = native();
     if r >= 0 {
-        remember(r, table::current(old));
+        remember(r, table::socket(old));
     }
     r
 }
@@ -125,7 +162,7 @@ hook! {
         if table::is_private(old) {
             return answer(|| Err(Errno::EBADF)) as c_int;
         }
-        copied(old, raw!(SYS_dup, old) as c_int)
+        copy(old, 0, || raw!(SYS_dup, old) as c_int)
     }
 
     /// dup(2), dup2: onto itself it only looks whether the descriptor is open.
@@ -155,10 +192,17 @@ hook! {
         if table::is_private(fd) {
             return answer(|| Err(Errno::EBADF)) as c_int;
         }
-        let r = native::fcntl(fd, command, arg);
         match command {
-            libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => copied(fd, r),
-            _ => r,
+            libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => {
+                copy(fd, arg as usize as c_int, || native::fcntl(fd, command, arg))
+            }
+            libc::F_SETFL if arg as usize as c_int & libc::O_ASYNC != 0 => {
+                if let Some(s) = table::socket(fd) {
+                    rings::wants_edges(&s);
+                }
+                native::fcntl(fd, command, arg)
+            }
+            _ => native::fcntl(fd, command, arg),
         }
     }
 

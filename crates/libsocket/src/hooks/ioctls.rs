@@ -8,7 +8,7 @@ use sockets::call::{Op, Reader, SocketState};
 use crate::control::{self, Request};
 use crate::real::{Errno, answer, raw, sys};
 use crate::table::{self, Socket};
-use crate::{datagram, hook};
+use crate::{datagram, hook, rings};
 
 /// Numbers of `<linux/sockios.h>`, with the length of their argument below.
 const SIOCATMARK: c_ulong = 0x8905;
@@ -56,6 +56,9 @@ unsafe fn ask_daemon(s: &Socket, request: c_ulong, arg: *mut c_void, len: usize)
 
 /// SIOCOUTQ: what still lies in the pair, and what the stack holds beyond it.
 fn unsent(s: &Socket) -> Result<c_int, Errno> {
+    if let Some(lease) = rings::Lease::take(table::ring(s.fd)) {
+        return Ok(rings::unsent(&lease) as c_int);
+    }
     let mut native: c_int = 0;
     // SAFETY: the kernel writes one int.
     unsafe { sys!(SYS_ioctl, s.fd, libc::TIOCOUTQ, &mut native as *mut c_int)? };
@@ -86,6 +89,10 @@ unsafe fn on_socket(s: &Socket, request: c_ulong, arg: *mut c_void) -> Result<us
                 Err(Errno::EINVAL)
             }
             libc::FIONREAD if !s.is_stream() => give(datagram::first_length(s)? as c_int),
+            libc::FIONREAD if table::ring(s.fd) != 0 => match rings::Lease::take(table::ring(s.fd)) {
+                Some(lease) => give(rings::unread(&lease) as c_int),
+                None => sys!(SYS_ioctl, s.fd, request, arg),
+            },
             libc::TIOCOUTQ => give(unsent(s)?),
             SIOCATMARK => give(0),
             SIOCGSTAMP | SIOCGSTAMPNS => Err(Errno::ENOENT),

@@ -69,7 +69,12 @@ hook! {
     /// sendmmsg(2).
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int {
         match table::socket(fd) {
-            None => native::sendmmsg(fd, messages, n, flags),
+            None => {
+                for i in 0..if messages.is_null() { 0 } else { n.min(MOST) as usize } {
+                    identify::sending(&(*messages.add(i)).msg_hdr);
+                }
+                native::sendmmsg(fd, messages, n, flags)
+            }
             Some(s) => answer(|| {
                 let mut done = 0;
                 while done < n.min(MOST) as usize {

@@ -10,7 +10,7 @@ use crate::control::{self, Request};
 use crate::real::{self, Errno, answer, raw, sys};
 use crate::stream::option_args;
 use crate::table::{self, Socket, flag};
-use crate::{connection, datagram, hook, stream};
+use crate::{connection, datagram, hook, rings, stream};
 
 /// Names of `<asm-generic/socket.h>` that the libc crate lacks: the forms with 64-bit time.
 const SO_RCVTIMEO_NEW: c_int = 66;
@@ -114,6 +114,9 @@ unsafe fn set(s: &Socket, level: c_int, name: c_int, value: *const c_void, len: 
     // SAFETY: the hook's caller vouches for the value.
     unsafe {
         if is_native(level, name) {
+            if name == libc::SO_RCVLOWAT {
+                rings::never(s); // waiting for so many bytes is the kernel's to do
+            }
             return sys!(SYS_setsockopt, s.fd, level, name, value, len);
         }
         if (len as i32) < 0 {

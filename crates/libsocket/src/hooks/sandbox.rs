@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_long, c_ulong};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::real::raw;
-use crate::{hook, process};
+use crate::{hook, process, rings};
 
 /// seccomp(2): these two confine; the others only ask.
 const SECCOMP_SET_MODE_STRICT: c_long = 0;
@@ -24,6 +24,10 @@ pub fn is_confined() -> bool {
 /// vfork(2) confines itself and not the process whose memory this is.
 fn confine(call: impl FnOnce() -> c_long) -> c_long {
     let own = process::owns_memory();
+    if own {
+        // Neither futex(2) nor munmap(2) may be allowed from here on.
+        rings::leave_all();
+    }
     let result = call();
     if own && result >= 0 {
         CONFINED.store(true, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use core::ffi::{c_int, c_long, c_uint};
 
 use crate::hook;
-use crate::hooks::{data, descriptors, ioctls, mmsg, options, sandbox, socket};
+use crate::hooks::{data, descriptors, ioctls, leaving, mmsg, options, sandbox, socket, watch};
 use crate::real::{as_libc, trap};
 
 /// Numbers that one of the two machines lacks.
@@ -65,7 +65,11 @@ hook! {
             libc::SYS_setsockopt => {
                 options::setsockopt(fd, b as c_int, c as c_int, d as *const _, e as _) as c_long
             }
-            _ => as_libc(trap(call, [a, b, c, d, e, f].map(|x| x as usize))),
+            libc::SYS_epoll_ctl => watch::epoll_ctl(fd, b as c_int, c as c_int, d as *mut _) as c_long,
+            _ => {
+                leaving::by_number(call, [a as usize, b as usize]);
+                as_libc(trap(call, [a, b, c, d, e, f].map(|x| x as usize)))
+            }
         }
     }
 }

@@ -12,21 +12,40 @@ use crate::socket::{Reader, ReceiveBuffer, SendBuffer, Writer};
 
 const SIZE: usize = 4;
 
-/// Ends of one send ring.
-fn send_ring() -> (Writer, SendBuffer) {
-    let (map, region) = (std::sync::Arc::new(Map::unmapped()), std::sync::Arc::new(Region::private(SIZE)));
-    (Writer::new(map.clone(), region.clone()), SendBuffer::new(map, region))
+/// What the program's end of a ring is made of.
+#[derive(Clone)]
+struct Program(std::sync::Arc<Map>, std::sync::Arc<Region>);
+
+impl Program {
+    fn new() -> Program {
+        Program(std::sync::Arc::new(Map::unmapped()), std::sync::Arc::new(Region::private(SIZE)))
+    }
+
+    fn writer(&self) -> Writer<'_> {
+        Writer::new(&self.0, &self.1)
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.0, &self.1)
+    }
 }
 
-fn receive_ring() -> (ReceiveBuffer, Reader) {
-    let (map, region) = (std::sync::Arc::new(Map::unmapped()), std::sync::Arc::new(Region::private(SIZE)));
-    (ReceiveBuffer::new(map.clone(), region.clone()), Reader::new(map, region))
+/// Ends of one send ring.
+fn send_ring() -> (Program, SendBuffer) {
+    let program = Program::new();
+    let buffer = SendBuffer::new(program.0.clone(), program.1.clone());
+    (program, buffer)
+}
+
+fn receive_ring() -> (ReceiveBuffer, Program) {
+    let program = Program::new();
+    (ReceiveBuffer::new(program.0.clone(), program.1.clone()), program)
 }
 
 /// Bytes 1, 2, 3, … from `next` on, as many as fit, at most `n`; gives back the next one.
-fn write(writer: &Writer, next: u8, n: u8) -> u8 {
+fn write(program: &Program, next: u8, n: u8) -> u8 {
     let bytes: Vec<u8> = (next..next + n).collect();
-    next + writer.write(&bytes) as u8
+    next + program.writer().write(&bytes) as u8
 }
 
 /// All there is, named and read as a driver would, twice (a retransmission), then acknowledged one by one.
@@ -61,7 +80,7 @@ fn sent_bytes_stay_until_acknowledged_and_arrive_once() {
         acknowledge(&mut buffer, &mut got);
         let (writer, next) = program.join().expect("the program");
         acknowledge(&mut buffer, &mut got);
-        assert_eq!(writer.room(), SIZE);
+        assert_eq!(writer.writer().room(), SIZE);
         assert_eq!(got.len() as u8, next - 1);
         assert_sequence(&got);
         assert_eq!(buffer.faults(), 0);
@@ -121,12 +140,12 @@ fn out_of_order_payload_is_seen_when_its_hole_is_filled_and_not_before() {
         });
         let (mut got, mut out) = (Vec::new(), [0; SIZE]);
         for _ in 0..3 {
-            let n = reader.read(&mut out[..3]);
+            let n = reader.reader().read(&mut out[..3]);
             got.extend(&out[..n]);
         }
         let (mut buffer, next) = daemon.join().expect("the daemon");
         loop {
-            let n = reader.read(&mut out);
+            let n = reader.reader().read(&mut out);
             got.extend(&out[..n]);
             if n == 0 {
                 break;
@@ -150,7 +169,7 @@ fn a_reader_may_die_anywhere_and_another_reads_on() {
             mortal(steps, || {
                 for _ in 0..2 {
                     // Of a read that its reader did not survive nobody knows what it returned.
-                    let n = reader.read(&mut out[..3]);
+                    let n = reader.reader().read(&mut out[..3]);
                     step();
                     got.lock().expect("no death in here").extend_from_slice(&out[..n]);
                 }
@@ -159,7 +178,7 @@ fn a_reader_may_die_anywhere_and_another_reads_on() {
             let next = daemon.join().expect("the daemon");
             let known = got.len();
             let mut rest = [0; SIZE];
-            let n = reader.read(&mut rest);
+            let n = reader.reader().read(&mut rest);
             got.extend_from_slice(&rest[..n]);
             assert_sequence(&got[..known]);
             // The dead one may have let go of the read that was its last; what follows is the end of the stream.

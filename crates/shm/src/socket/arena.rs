@@ -73,11 +73,13 @@ impl Arena {
         Ok((Arena::of(map, sizes), memfd))
     }
 
-    /// Maps a memfd that was handed over. The descriptor may be closed afterwards.
-    ///
-    /// Errors: EPROTO when it is not such a memfd: not sealed (touching it could raise SIGBUS), of another
-    /// length than its header says, or of another version; what fcntl(2), fstat(2), mmap(2) say.
+    /// Maps a memfd that was handed over, as [`Attached::new`] does, for one whose ends are to be shared.
     pub fn attach(memfd: BorrowedFd<'_>) -> io::Result<Arena> {
+        let (map, sizes) = Arena::map(memfd)?;
+        Ok(Arena::of(map, sizes))
+    }
+
+    fn map(memfd: BorrowedFd<'_>) -> io::Result<(Map, Sizes)> {
         let wrong = || io::Error::from_raw_os_error(libc::EPROTO);
         // SAFETY: plain system calls; an all-zero `struct stat` is valid and `stat` outlives the call.
         let (seals, size) = unsafe {
@@ -100,7 +102,7 @@ impl Arena {
         if !known || !sizes.valid() || sizes.total() != size {
             return Err(wrong());
         }
-        Ok(Arena::of(map, sizes))
+        Ok((map, sizes))
     }
 
     fn of(map: Map, sizes: Sizes) -> Arena {
@@ -116,37 +118,80 @@ impl Arena {
         (SendBuffer::new(self.map.clone(), tx), ReceiveBuffer::new(self.map.clone(), rx), DaemonMode::new())
     }
 
-    /// The program's ends. A thread uses each only in its turn: [`Arena::tx_turn`], [`Arena::rx_turn`].
-    pub fn program(&self) -> (Writer, Reader) {
-        (Writer::new(self.map.clone(), self.tx.clone()), Reader::new(self.map.clone(), self.rx.clone()))
+    /// The program's ends. A thread uses each only in its turn.
+    pub fn program(&self) -> (Writer<'_>, Reader<'_>) {
+        (Writer::new(&self.map, &self.tx), Reader::new(&self.map, &self.rx))
     }
 
-    pub fn mode(&self) -> &ModeWord {
-        &self.header().mode
+    pub fn words(&self) -> Words<'_> {
+        Words { header: self.map.header() }
+    }
+}
+
+/// A memfd mapped by the program: its ends of the rings, in memory of the owner's, so that nothing is allocated.
+pub struct Attached {
+    // Before the map, since they point into it.
+    tx: Region,
+    rx: Region,
+    map: Map,
+}
+
+impl Attached {
+    /// Maps a memfd that was handed over. The descriptor may be closed afterwards.
+    ///
+    /// Errors: EPROTO when it is not such a memfd: not sealed (touching it could raise SIGBUS), of another
+    /// length than its header says, or of another version; what fcntl(2), fstat(2), mmap(2) say.
+    pub fn new(memfd: BorrowedFd<'_>) -> io::Result<Attached> {
+        let (map, sizes) = Arena::map(memfd)?;
+        let tx = Region::lent(&map, HEADER_SIZE, sizes.tx as usize);
+        let rx = Region::lent(&map, HEADER_SIZE + sizes.tx as usize, sizes.rx as usize);
+        Ok(Attached { tx, rx, map })
+    }
+
+    /// The end of the send ring, in its turn.
+    pub fn writer(&self) -> Writer<'_> {
+        Writer::new(&self.map, &self.tx)
+    }
+
+    /// The end of the receive ring, in its turn.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.map, &self.rx)
+    }
+
+    pub fn words(&self) -> Words<'_> {
+        Words { header: self.map.header() }
+    }
+}
+
+/// The words of an arena that are not a ring's own.
+#[derive(Clone, Copy)]
+pub struct Words<'a> {
+    header: &'a Header,
+}
+
+impl<'a> Words<'a> {
+    pub fn mode(self) -> &'a ModeWord {
+        &self.header.mode
     }
 
     /// Tokens from the program to the daemon.
-    pub fn tx_token(&self) -> &TokenWord {
-        &self.header().tx.token
+    pub fn tx_token(self) -> &'a TokenWord {
+        &self.header.tx.token
     }
 
     /// Tokens from the daemon to the program.
-    pub fn rx_token(&self) -> &TokenWord {
-        &self.header().rx.token
+    pub fn rx_token(self) -> &'a TokenWord {
+        &self.header.rx.token
     }
 
     /// The turn of the program's writing threads.
-    pub fn tx_turn(&self) -> &TurnLock {
-        &self.header().tx.turn
+    pub fn tx_turn(self) -> &'a TurnLock {
+        &self.header.tx.turn
     }
 
     /// The turn of the program's reading threads.
-    pub fn rx_turn(&self) -> &TurnLock {
-        &self.header().rx.turn
-    }
-
-    fn header(&self) -> &Header {
-        self.map.header()
+    pub fn rx_turn(self) -> &'a TurnLock {
+        &self.header.rx.turn
     }
 }
 

@@ -67,6 +67,9 @@ pub(crate) struct Consumer {
     pub(crate) head: AtomicU32,
     /// Not 0: somebody watches the descriptor edge-triggered, so each arrival needs a token of its own.
     pub(crate) edge: AtomicU32,
+    /// Of the send ring: bytes that the program is to leave in it at most, and whether the daemon takes no more.
+    pub(crate) limit: AtomicU32,
+    pub(crate) closed: AtomicU32,
 }
 
 #[cfg(not(loom))]
@@ -81,13 +84,13 @@ const _: () = {
 impl Header {
     /// loom's atomics cannot be laid over zeroed memory.
     pub(crate) fn new() -> Header {
+        let word = || AtomicU32::new(0);
         let direction = || Direction {
-            producer: Line(Producer { tail: AtomicU32::new(0), sleepers: Sleepers::new() }),
-            consumer: Line(Consumer { head: AtomicU32::new(0), edge: AtomicU32::new(0) }),
+            producer: Line(Producer { tail: word(), sleepers: Sleepers::new() }),
+            consumer: Line(Consumer { head: word(), edge: word(), limit: word(), closed: word() }),
             token: Line(TokenWord::new()),
             turn: Line(TurnLock::new()),
         };
-        let word = || AtomicU32::new(0);
         let identity = Identity { magic: word(), version: word(), tx_size: word(), rx_size: word() };
         Header { identity: Line(identity), mode: Line(ModeWord::new()), tx: direction(), rx: direction() }
     }

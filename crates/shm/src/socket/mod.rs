@@ -1,7 +1,7 @@
 //! What a program and the daemon share of one stream socket in ring mode: one sealed memfd with a page of
 //! words and two byte rings. `docs/rings.md` has the layout, the protocols, and what the models show.
 //!
-//! - [`Arena`]: the memfd, made by the daemon, attached by the program.
+//! - [`Arena`], [`Attached`]: the memfd, made by the daemon, attached by the program.
 //! - [`SendBuffer`], [`ReceiveBuffer`]: the daemon's ends of the rings, which are TCP's buffers.
 //! - [`Writer`], [`Reader`]: the program's ends.
 //! - [`TokenWord`]: when the other side is woken, and by how many bytes on the pair.
@@ -23,7 +23,7 @@ mod send;
 mod token;
 mod turn;
 
-pub use arena::{Arena, RING_MAX, RING_MIN, Sizes};
+pub use arena::{Arena, Attached, RING_MAX, RING_MIN, Sizes, Words};
 pub use mode::{Change, DaemonMode, Mode, ModeWord, Refused};
 pub use receive::{Reader, ReceiveBuffer};
 pub use send::{SendBuffer, Writer};

@@ -17,23 +17,33 @@ pub struct ReceiveBuffer {
     tail: u32,
     /// Bytes before the tail that the program has not let go, as far as we have taken note.
     unread: u32,
+    /// Bytes to hold at most (SO_RCVBUF).
+    limit: u32,
     /// We are counted among the sleepers.
     asleep: bool,
-    faults: u64,
+    faults: u32,
+}
+
+impl std::fmt::Debug for ReceiveBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ReceiveBuffer({} of {})", self.unread, self.limit)
+    }
 }
 
 impl ReceiveBuffer {
     pub(crate) fn new(map: Arc<Map>, region: Arc<Region>) -> ReceiveBuffer {
-        ReceiveBuffer { map, region, tail: 0, unread: 0, asleep: false, faults: 0 }
+        let limit = region.size() as u32;
+        ReceiveBuffer { map, region, tail: 0, unread: 0, limit, asleep: false, faults: 0 }
     }
 
-    /// Begins anew with the bytes that `held` holds in order, at a change to ring mode, while the program keeps its
-    /// hands off. False, and nothing done, when they do not fit. Once the change is committed they are announced.
-    pub fn restart(&mut self, held: &Ring) -> bool {
-        if held.len() > self.size() {
+    /// Begins anew at a change to ring mode, while the program keeps its hands off: with `before` bytes that it has
+    /// [put there](Reader::room_for_start), and those that `held` holds in order. False, and nothing done, when they do not
+    /// fit. Once the change is committed they are announced.
+    pub fn restart(&mut self, before: usize, held: &Ring) -> bool {
+        if before.saturating_add(held.len()) > self.size() {
             return false;
         }
-        (self.tail, self.unread) = (0, 0);
+        (self.tail, self.unread) = (before as u32, before as u32);
         self.shared().token.reset();
         self.shared().consumer.head.store(0, Release);
         for slice in held.slices(0, held.len()).iter().flatten() {
@@ -76,9 +86,19 @@ impl ReceiveBuffer {
         self.shared().producer.tail.store(self.tail, Release);
     }
 
-    /// Bytes that may be added after the tail, as of the last [`ReceiveBuffer::refresh`].
+    /// Bytes that the ring has room for after the tail, as of the last [`ReceiveBuffer::refresh`], whatever the limit.
     pub fn free(&self) -> usize {
         self.size() - self.unread as usize
+    }
+
+    /// Bytes to hold at most: for a window to go by.
+    pub fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// At least one byte, at most the ring's size.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.clamp(1, self.size()) as u32;
     }
 
     /// Bytes published and not let go, as of the last [`ReceiveBuffer::refresh`].
@@ -122,7 +142,7 @@ impl ReceiveBuffer {
 
     /// Heads that could not be, so far.
     pub fn faults(&self) -> u64 {
-        self.faults
+        self.faults.into()
     }
 
     fn shared(&self) -> &Direction {
@@ -131,14 +151,21 @@ impl ReceiveBuffer {
 }
 
 /// The program's end. All calls in the receive turn.
-pub struct Reader {
-    map: Arc<Map>,
-    region: Arc<Region>,
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    map: &'a Map,
+    region: &'a Region,
 }
 
-impl Reader {
-    pub(crate) fn new(map: Arc<Map>, region: Arc<Region>) -> Reader {
+impl<'a> Reader<'a> {
+    pub(crate) fn new(map: &'a Map, region: &'a Region) -> Reader<'a> {
         Reader { map, region }
+    }
+
+    /// The first `n` bytes of the ring, for a call of the kernel's that writes there what came in pair mode, before the
+    /// ring [begins anew](ReceiveBuffer::restart) with them. `None` when they do not fit. Valid as long as the mapping.
+    pub fn room_for_start(&self, n: usize) -> Option<libc::iovec> {
+        (n <= self.region.size()).then(|| libc::iovec { iov_base: self.region.at(0, n).cast(), iov_len: n })
     }
 
     /// Bytes to read.
@@ -159,6 +186,22 @@ impl Reader {
         let head = self.shared().consumer.head.load(Relaxed) as usize;
         self.region.copy_out_wrapped(head.wrapping_add(offset), &mut to[..n]);
         n
+    }
+
+    /// As [`Reader::peek`], to several places in turn.
+    pub fn peek_pieces<'b>(&self, offset: usize, pieces: impl IntoIterator<Item = &'b mut [u8]>) -> usize {
+        let there = self.len().saturating_sub(offset);
+        let head = (self.shared().consumer.head.load(Relaxed) as usize).wrapping_add(offset);
+        let mut done = 0;
+        for piece in pieces {
+            let n = piece.len().min(there - done);
+            self.region.copy_out_wrapped(head.wrapping_add(done), &mut piece[..n]);
+            done += n;
+            if done == there {
+                break;
+            }
+        }
+        done
     }
 
     /// Copies out and lets go; gives back how many bytes there were. A reader killed in here has let go of all

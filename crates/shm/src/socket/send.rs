@@ -18,12 +18,23 @@ pub struct SendBuffer {
     head: u32,
     /// Bytes from the head on that the program has published and we have taken note of.
     len: u32,
-    faults: u64,
+    /// Bytes that the program is to leave in the ring at most (SO_SNDBUF); the shared one is a copy.
+    limit: u32,
+    faults: u32,
+}
+
+impl std::fmt::Debug for SendBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SendBuffer({} of {})", self.len, self.limit)
+    }
 }
 
 impl SendBuffer {
     pub(crate) fn new(map: Arc<Map>, region: Arc<Region>) -> SendBuffer {
-        SendBuffer { map, region, head: 0, len: 0, faults: 0 }
+        let limit = region.size() as u32;
+        let mut buffer = SendBuffer { map, region, head: 0, len: 0, limit: 0, faults: 0 };
+        buffer.set_limit(limit as usize);
+        buffer
     }
 
     /// Begins anew with the bytes that `held` holds, at a change to ring mode, while the program keeps its hands
@@ -82,6 +93,27 @@ impl SendBuffer {
         self.region.size()
     }
 
+    /// Bytes that the program may leave in the ring.
+    pub fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// At least one byte, at most the ring's size. A smaller limit takes effect as bytes leave.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.clamp(1, self.size()) as u32;
+        self.shared().consumer.limit.store(self.limit, Relaxed);
+    }
+
+    /// Bytes that the program may add, as far as we have taken note.
+    pub fn room(&self) -> usize {
+        (self.limit as usize).saturating_sub(self.len())
+    }
+
+    /// Nothing that the program writes from now on is sent; it is told so when it next looks.
+    pub fn close(&self) {
+        self.shared().consumer.closed.store(1, Release);
+    }
+
     /// The bytes `offset..offset + len` as one or two slices; `None` when they are not all there, or none.
     pub fn slices(&self, offset: usize, len: usize) -> Option<[Slice; 2]> {
         let there = len > 0 && offset.checked_add(len).is_some_and(|end| end <= self.len());
@@ -102,7 +134,7 @@ impl SendBuffer {
 
     /// Tails that could not be, so far.
     pub fn faults(&self) -> u64 {
-        self.faults
+        self.faults.into()
     }
 
     fn at(&self, offset: usize) -> usize {
@@ -116,31 +148,59 @@ impl SendBuffer {
 
 /// The program's end. All calls in the send turn; both positions are in shared memory, since threads and
 /// processes take turns, and are clamped like everything there.
-pub struct Writer {
-    map: Arc<Map>,
-    region: Arc<Region>,
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    map: &'a Map,
+    region: &'a Region,
 }
 
-impl Writer {
-    pub(crate) fn new(map: Arc<Map>, region: Arc<Region>) -> Writer {
+impl<'a> Writer<'a> {
+    pub(crate) fn new(map: &'a Map, region: &'a Region) -> Writer<'a> {
         Writer { map, region }
     }
 
     /// Appends and publishes as many bytes as there is room for; gives back how many. The daemon learns of it by
     /// [`TokenWord::announce`](super::TokenWord::announce). A writer killed in here has published all or nothing.
     pub fn write(&self, bytes: &[u8]) -> usize {
+        self.write_pieces([bytes])
+    }
+
+    /// As [`Writer::write`], of bytes that lie in several places.
+    pub fn write_pieces<'b>(&self, pieces: impl IntoIterator<Item = &'b [u8]>) -> usize {
         let tail = self.shared().producer.tail.load(Relaxed);
-        let n = bytes.len().min(self.room());
-        self.region.copy_in_wrapped(tail as usize, &bytes[..n]);
-        self.shared().producer.tail.store(tail.wrapping_add(n as u32), Release);
-        n
+        let room = self.room();
+        let mut done = 0;
+        for piece in pieces {
+            let n = piece.len().min(room - done);
+            self.region.copy_in_wrapped((tail as usize).wrapping_add(done), &piece[..n]);
+            done += n;
+            if done == room {
+                break;
+            }
+        }
+        self.shared().producer.tail.store(tail.wrapping_add(done as u32), Release);
+        done
     }
 
     /// Bytes that may be written now.
     pub fn room(&self) -> usize {
+        self.limit().saturating_sub(self.held())
+    }
+
+    /// Bytes that are not acknowledged yet (SIOCOUTQ).
+    pub fn held(&self) -> usize {
         let head = self.shared().consumer.head.load(Acquire);
-        let held = self.shared().producer.tail.load(Relaxed).wrapping_sub(head) as usize;
-        self.region.size().saturating_sub(held)
+        (self.shared().producer.tail.load(Relaxed).wrapping_sub(head) as usize).min(self.region.size())
+    }
+
+    /// Bytes that the ring is to hold at most.
+    pub fn limit(&self) -> usize {
+        (self.shared().consumer.limit.load(Relaxed) as usize).min(self.region.size())
+    }
+
+    /// Nothing more is sent: the connection is over.
+    pub fn is_closed(&self) -> bool {
+        self.shared().consumer.closed.load(Acquire) != 0
     }
 
     /// Asks to be woken when there are `n` bytes of room. False: there are already, do not sleep. True: sleep outside the

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use shm::socket::{Arena, Cleared, Holder, Reader, Repeat, Sizes, Taken};
+use shm::socket::{Arena, Attached, Cleared, Holder, Repeat, Sizes, Taken};
 
 use crate::process::{Process, Random, alone, die, is_readable, pair, read_bytes, sleep_on, unread, write_byte};
 use crate::records::{parse, record};
@@ -16,8 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The program's side in one process. `doorbell` wakes the daemon that waits for room.
 struct Receiver<'a> {
-    arena: Arena,
-    reader: Reader,
+    arena: Attached,
     me: Holder,
     pair: &'a UnixStream,
     doorbell: &'a UnixStream,
@@ -25,22 +24,21 @@ struct Receiver<'a> {
 
 impl<'a> Receiver<'a> {
     fn new(memfd: impl AsFd, pair: &'a UnixStream, doorbell: &'a UnixStream) -> Receiver<'a> {
-        let arena = Arena::attach(memfd.as_fd()).expect("the daemon's memfd");
-        let (_, reader) = arena.program();
-        Receiver { arena, reader, me: Holder::current(), pair, doorbell }
+        let arena = Attached::new(memfd.as_fd()).expect("the daemon's memfd");
+        Receiver { arena, me: Holder::current(), pair, doorbell }
     }
 
     fn take_turn(&self) {
-        let taken = self.arena.rx_turn().take(self.me, PATIENCE).expect("no handler, and nobody keeps it");
+        let taken = self.arena.words().rx_turn().take(self.me, PATIENCE).expect("no handler, and nobody keeps it");
         if taken == Taken::AfterDeath {
-            while !self.arena.rx_token().recount(|| unread(self.pair)) {}
+            while !self.arena.words().rx_token().recount(|| unread(self.pair)) {}
             // The dead may have let bytes go and not said so.
             write_byte(self.doorbell);
         }
     }
 
     fn clear(&self) -> Cleared {
-        self.arena.rx_token().clear(|| self.reader.is_empty(), |n| read_bytes(self.pair, n))
+        self.arena.words().rx_token().clear(|| self.arena.reader().is_empty(), |n| read_bytes(self.pair, n))
     }
 
     /// A blocking read of one record: its number. `None`: the end.
@@ -48,19 +46,19 @@ impl<'a> Receiver<'a> {
         loop {
             sleep_on(self.pair, "a reader");
             self.take_turn();
-            let mut bytes = vec![0; self.reader.len()];
-            self.reader.peek(0, &mut bytes);
+            let mut bytes = vec![0; self.arena.reader().len()];
+            self.arena.reader().peek(0, &mut bytes);
             if let Some((_, number, len)) = parse(&bytes) {
-                assert_eq!(self.reader.read(&mut vec![0; len]), len);
-                if self.reader.room_wanted() {
+                assert_eq!(self.arena.reader().read(&mut vec![0; len]), len);
+                if self.arena.reader().room_wanted() {
                     write_byte(self.doorbell);
                 }
-                self.arena.rx_turn().give(self.me);
+                self.arena.words().rx_turn().give(self.me);
                 return Some(number);
             }
             let quiet = bytes.is_empty() && self.clear() != Cleared::Busy;
-            let end = quiet && is_readable(self.pair) && unread(self.pair) == 0 && self.reader.is_empty();
-            self.arena.rx_turn().give(self.me);
+            let end = quiet && is_readable(self.pair) && unread(self.pair) == 0 && self.arena.reader().is_empty();
+            self.arena.words().rx_turn().give(self.me);
             if end {
                 return None;
             }
@@ -102,7 +100,7 @@ fn send_all(arena: &Arena, pair: &UnixStream, doorbell: &UnixStream, mut at: imp
         buffer.place(0, first);
         buffer.advance(bytes.len());
         let repeat = if number % 3 == 0 { Repeat::Edge } else { Repeat::Never };
-        arena.rx_token().announce(repeat, || write_byte(pair));
+        arena.words().rx_token().announce(repeat, || write_byte(pair));
     }
     assert_eq!(buffer.faults(), 0);
 }
@@ -171,7 +169,7 @@ fn tokens_read_and_not_subtracted_are_recounted_by_the_next_reader() {
         buffer.refresh();
         buffer.place(0, &bytes);
         buffer.advance(bytes.len());
-        arena.rx_token().announce(Repeat::Edge, || write_byte(&pair_daemon));
+        arena.words().rx_token().announce(Repeat::Edge, || write_byte(&pair_daemon));
     };
     publish(0);
     publish(1);
@@ -179,7 +177,7 @@ fn tokens_read_and_not_subtracted_are_recounted_by_the_next_reader() {
         let receiver = Receiver::new(&memfd, &pair_program, &doorbell_program);
         assert_eq!([receiver.receive(), receiver.receive()], [Some(0), Some(1)]);
         receiver.take_turn();
-        receiver.arena.rx_token().clear(
+        receiver.arena.words().rx_token().clear(
             || true,
             |n| {
                 assert_eq!(read_bytes(&pair_program, n), 2);
@@ -193,13 +191,13 @@ fn tokens_read_and_not_subtracted_are_recounted_by_the_next_reader() {
     let receiver = Receiver::new(&memfd, &pair_program, &doorbell_program);
     receiver.take_turn();
     assert_eq!(receiver.clear(), Cleared::Quiet { taken: 0 });
-    receiver.arena.rx_turn().give(receiver.me);
+    receiver.arena.words().rx_turn().give(receiver.me);
     for number in 2..10 {
         assert!(!is_readable(&pair_program));
         publish(number);
         assert_eq!(receiver.receive(), Some(number));
         receiver.take_turn();
         assert_eq!(receiver.clear(), Cleared::Quiet { taken: 1 });
-        receiver.arena.rx_turn().give(receiver.me);
+        receiver.arena.words().rx_turn().give(receiver.me);
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use shm::socket::{Arena, Cleared, Holder, Repeat, SendBuffer, Sizes, Taken, Writer};
+use shm::socket::{Arena, Attached, Cleared, Holder, Repeat, SendBuffer, Sizes, Taken};
 
 use crate::process::{Process, Random, alone, die, is_readable, pair, read_bytes, sleep_on, write_byte};
 use crate::records::{Received, record};
@@ -14,8 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The program's side in one process: token bytes go to `pair`, wakes for room come by `room`.
 struct Sender<'a> {
-    arena: Arena,
-    writer: Writer,
+    arena: Attached,
     me: Holder,
     pair: &'a UnixStream,
     room: &'a UnixStream,
@@ -23,17 +22,18 @@ struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     fn new(memfd: impl AsFd, pair: &'a UnixStream, room: &'a UnixStream) -> Sender<'a> {
-        let arena = Arena::attach(memfd.as_fd()).expect("the daemon's memfd");
-        let (writer, _) = arena.program();
-        Sender { arena, writer, me: Holder::current(), pair, room }
+        let arena = Attached::new(memfd.as_fd()).expect("the daemon's memfd");
+        Sender { arena, me: Holder::current(), pair, room }
     }
 
     fn announce(&self, repeat: Repeat) {
-        self.arena.tx_token().announce(repeat, || write_byte(self.pair));
+        self.arena.words().tx_token().announce(repeat, || write_byte(self.pair));
     }
 
     fn take_turn(&self) {
-        if self.arena.tx_turn().take(self.me, PATIENCE).expect("no handler, and nobody keeps it") == Taken::AfterDeath {
+        if self.arena.words().tx_turn().take(self.me, PATIENCE).expect("no handler, and nobody keeps it")
+            == Taken::AfterDeath
+        {
             self.announce(Repeat::Always);
         }
     }
@@ -42,18 +42,18 @@ impl<'a> Sender<'a> {
     fn send(&self, bytes: &[u8]) {
         loop {
             self.take_turn();
-            if self.writer.room() < bytes.len() {
+            if self.arena.writer().room() < bytes.len() {
                 read_bytes(self.room, u32::MAX);
-                if self.writer.sleep_until_room(bytes.len()) {
-                    self.arena.tx_turn().give(self.me);
+                if self.arena.writer().sleep_until_room(bytes.len()) {
+                    self.arena.words().tx_turn().give(self.me);
                     sleep_on(self.room, "a writer");
-                    self.writer.awake();
+                    self.arena.writer().awake();
                     continue;
                 }
             }
-            assert_eq!(self.writer.write(bytes), bytes.len());
+            assert_eq!(self.arena.writer().write(bytes), bytes.len());
             self.announce(Repeat::Never);
-            return self.arena.tx_turn().give(self.me);
+            return self.arena.words().tx_turn().give(self.me);
         }
     }
 }
@@ -70,7 +70,7 @@ fn receive(arena: &Arena, buffer: &mut SendBuffer, ends: (&UnixStream, &UnixStre
         if buffer.room_wanted() {
             write_byte(room);
         }
-        let cleared = arena.tx_token().clear(|| buffer.refresh() == 0, |n| read_bytes(pair, n));
+        let cleared = arena.words().tx_token().clear(|| buffer.refresh() == 0, |n| read_bytes(pair, n));
         if cleared != Cleared::Busy {
             // Readable without a token to read: the end, once nobody has the other end.
             let end = cleared == Cleared::Quiet { taken: 0 } && is_readable(pair) && read_bytes(pair, 1) == 0;
@@ -107,7 +107,7 @@ fn round(seed: u64) {
             // A daemon sees a process's end on its control connection. What the dead published and did not announce
             // may be all that keeps the others from having room, so it looks at the ring.
             victim.wait_until_dead();
-            arena.tx_turn().free_dead();
+            arena.words().tx_turn().free_dead();
         } else {
             sleep_on(&pair_daemon, "the daemon");
         }
@@ -166,15 +166,15 @@ fn a_turn_taken_and_never_given_goes_to_the_next_writer() {
 
 #[test]
 fn what_was_published_and_not_announced_is_announced_by_the_next_writer() {
-    dies_in_its_turn(|sender| assert_eq!(sender.writer.write(&record(0, 0)), record(0, 0).len()), 1);
+    dies_in_its_turn(|sender| assert_eq!(sender.arena.writer().write(&record(0, 0)), record(0, 0).len()), 1);
 }
 
 #[test]
 fn a_token_counted_and_not_written_wakes_nobody_and_keeps_nobody_asleep() {
     dies_in_its_turn(
         |sender| {
-            sender.writer.write(&record(0, 0));
-            sender.arena.tx_token().announce(Repeat::Never, || die());
+            sender.arena.writer().write(&record(0, 0));
+            sender.arena.words().tx_token().announce(Repeat::Never, || die());
         },
         1,
     );
@@ -190,10 +190,10 @@ fn the_daemon_frees_the_turn_of_the_dead_and_of_nobody_else() {
         die();
     });
     assert_eq!(dead.wait(), None);
-    assert!(arena.tx_turn().free_dead());
-    assert!(!arena.tx_turn().free_dead(), "it is free");
+    assert!(arena.words().tx_turn().free_dead());
+    assert!(!arena.words().tx_turn().free_dead(), "it is free");
     let me = Holder::current();
-    assert_eq!(arena.tx_turn().take(me, Duration::ZERO), Ok(Taken::Free));
-    assert!(!arena.tx_turn().free_dead(), "the holder lives");
-    arena.tx_turn().give(me);
+    assert_eq!(arena.words().tx_turn().take(me, Duration::ZERO), Ok(Taken::Free));
+    assert!(!arena.words().tx_turn().free_dead(), "the holder lives");
+    arena.words().tx_turn().give(me);
 }

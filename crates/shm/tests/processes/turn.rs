@@ -17,11 +17,11 @@ fn threads_have_the_turn_one_at_a_time() {
             scope.spawn(|| {
                 let me = Holder::current();
                 for _ in 0..turns {
-                    let taken = arena.tx_turn().take(me, Duration::from_secs(60));
+                    let taken = arena.words().tx_turn().take(me, Duration::from_secs(60));
                     assert_eq!(taken, Ok(Taken::Free));
                     assert_eq!(inside.fetch_add(1, Relaxed) % 2, 0, "two at once");
                     assert_eq!(inside.fetch_add(1, Relaxed) % 2, 1, "two at once");
-                    arena.tx_turn().give(me);
+                    arena.words().tx_turn().give(me);
                 }
             });
         }
@@ -33,17 +33,17 @@ fn threads_have_the_turn_one_at_a_time() {
 fn patience_ends_and_one_does_not_wait_for_oneself() {
     let (arena, _memfd) = Arena::create(SIZES).expect("a memfd");
     let holder = Holder::current();
-    assert_eq!(arena.rx_turn().take(holder, Duration::ZERO), Ok(Taken::Free));
-    assert_eq!(arena.rx_turn().take(holder, Duration::from_secs(60)), Err(Denied::Own));
+    assert_eq!(arena.words().rx_turn().take(holder, Duration::ZERO), Ok(Taken::Free));
+    assert_eq!(arena.words().rx_turn().take(holder, Duration::from_secs(60)), Err(Denied::Own));
     let waiter = || {
         let begin = Instant::now();
-        let denied = arena.rx_turn().take(Holder::current(), Duration::from_millis(30));
+        let denied = arena.words().rx_turn().take(Holder::current(), Duration::from_millis(30));
         (denied, begin.elapsed())
     };
     let (denied, waited) = std::thread::scope(|scope| scope.spawn(waiter).join().expect("the waiter"));
     assert_eq!(denied, Err(Denied::Busy));
     assert!(waited >= Duration::from_millis(30), "{waited:?}");
-    arena.rx_turn().give(holder);
+    arena.words().rx_turn().give(holder);
 }
 
 extern "C" fn nothing(_signal: libc::c_int) {}
@@ -52,7 +52,7 @@ extern "C" fn nothing(_signal: libc::c_int) {}
 fn a_signal_handler_ends_the_waiting() {
     let (arena, _memfd) = Arena::create(SIZES).expect("a memfd");
     let holder = Holder::current();
-    assert_eq!(arena.rx_turn().take(holder, Duration::ZERO), Ok(Taken::Free));
+    assert_eq!(arena.words().rx_turn().take(holder, Duration::ZERO), Ok(Taken::Free));
     // SAFETY: an all-zero sigaction is valid; the handler does nothing; SIGUSR2 is used by no other test.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -67,7 +67,7 @@ fn a_signal_handler_ends_the_waiting() {
         let waiter = scope.spawn(move || {
             // SAFETY: takes nothing, cannot fail.
             tell.send(unsafe { libc::pthread_self() }).expect("the test listens");
-            arena.rx_turn().take(Holder::current(), Duration::from_secs(60))
+            arena.words().rx_turn().take(Holder::current(), Duration::from_secs(60))
         });
         let thread = hear.recv().expect("the waiter's id");
         // It is not known when it sleeps; a signal before that only interrupts nothing.
@@ -78,15 +78,15 @@ fn a_signal_handler_ends_the_waiting() {
         }
         assert_eq!(waiter.join().expect("the waiter"), Err(Denied::Interrupted));
     });
-    arena.rx_turn().give(holder);
+    arena.words().rx_turn().give(holder);
 }
 
 #[test]
 fn the_turn_of_a_thread_that_has_ended_is_taken_over() {
     let (arena, _memfd) = Arena::create(SIZES).expect("a memfd");
-    let ended = || arena.tx_turn().take(Holder::current(), Duration::ZERO);
+    let ended = || arena.words().tx_turn().take(Holder::current(), Duration::ZERO);
     assert_eq!(std::thread::scope(|scope| scope.spawn(ended).join().expect("the thread")), Ok(Taken::Free));
     let me = Holder::current();
-    assert_eq!(arena.tx_turn().take(me, Duration::from_secs(60)), Ok(Taken::AfterDeath));
-    arena.tx_turn().give(me);
+    assert_eq!(arena.words().tx_turn().take(me, Duration::from_secs(60)), Ok(Taken::AfterDeath));
+    arena.words().tx_turn().give(me);
 }

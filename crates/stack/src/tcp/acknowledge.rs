@@ -108,7 +108,7 @@ impl Connection {
         let acked = ack.diff(self.snd_una) as u32;
         let fin_acked = self.phase.fin_outstanding() && ack == self.tx_end() + 1;
         self.sample_rtt(env.now, segment, ack);
-        self.tx.consume(env.pool, (acked - u32::from(fin_acked)) as usize, true);
+        self.tx.consume(env.pool, (acked - u32::from(fin_acked)) as usize);
         self.snd_una = ack;
         if self.snd_nxt.lt(ack) {
             self.snd_nxt = ack;

@@ -6,6 +6,7 @@ use errno::Errno;
 use shm::{Pool, Ring};
 
 use super::Tcp;
+use super::buffers::{ReceiveQueue, SendQueue};
 use super::connection::{Disposition, Phase};
 use super::endpoint::{FlowKey, Handshake, Listener, State, SynSent, scope_of, shown, unmapped};
 use super::options::Options;
@@ -344,7 +345,10 @@ impl Tcp {
     pub fn tx_ring(&mut self, id: SocketId) -> Option<&mut Ring> {
         let index = self.index(id).ok()?;
         match &mut self.table.at_mut(index).state {
-            State::Open(c) if !c.phase.send_closed() => Some(&mut c.tx),
+            State::Open(c) if !c.phase.send_closed() => match &mut c.tx {
+                SendQueue::Own(ring) => Some(ring),
+                SendQueue::Shared(_) => None,
+            },
             _ => None,
         }
     }
@@ -357,9 +361,13 @@ impl Tcp {
 
     pub fn rx_ring(&self, id: SocketId) -> Option<&Ring> {
         let e = self.table.at(self.index(id).ok()?);
-        match &e.state {
-            State::Open(c) => Some(&c.rx),
-            _ => e.leftover.as_deref(),
+        let queue = match &e.state {
+            State::Open(c) => &c.rx,
+            _ => e.leftover.as_deref()?,
+        };
+        match queue {
+            ReceiveQueue::Own(ring) => Some(ring),
+            ReceiveQueue::Shared(_) => None,
         }
     }
 
@@ -452,6 +460,7 @@ impl Tcp {
             State::SynReceived(s) => s.shutdown = true,
             State::Open(c) => {
                 c.held = false;
+                c.rx.refresh();
                 // RFC 1122 §4.2.2.13, RFC 2525 §2.17: bytes that nobody will read mean a reset.
                 if reset_on_close || !c.rx.is_empty() {
                     self.abort(net, pool, now, index);
@@ -546,7 +555,7 @@ fn close_send_side(phase: &mut Phase) {
 
 /// A program that empties more than half the buffer each round trip would be held up by it: double
 /// it (the sender's window follows).
-fn grow_receive_buffer(c: &mut super::connection::Connection, now: Instant, max: usize) {
+pub(super) fn grow_receive_buffer(c: &mut super::connection::Connection, now: Instant, max: usize) {
     let round = c.rtt.srtt().unwrap_or(Duration::from_millis(1)).max(Duration::from_millis(1));
     if now.since(c.taken_since) < round {
         return;

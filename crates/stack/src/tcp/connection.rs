@@ -3,10 +3,10 @@
 //! sent in `transmit`, losses in `recovery`, clocks in `timers`.
 
 use errno::Errno;
-use shm::Ring;
 use wire::tcp::SeqNr;
 
 use super::assembler::Assembler;
+use super::buffers::{ReceiveQueue, SendQueue};
 use super::congestion::Control;
 use super::options::Options;
 use super::rtt::RttEstimator;
@@ -151,7 +151,7 @@ pub struct Connection {
     /// Largest window the peer ever offered.
     pub max_wnd: u32,
     pub snd_scale: u8,
-    pub tx: Ring,
+    pub tx: SendQueue,
     /// Where the last segment ends that was smaller than `mss` (Nagle).
     pub small_until: SeqNr,
     /// Payload bytes of a full segment, our options taken off.
@@ -164,7 +164,7 @@ pub struct Connection {
     /// Right edge of the window as last advertised.
     pub rcv_adv: SeqNr,
     pub rcv_scale: u8,
-    pub rx: Ring,
+    pub rx: ReceiveQueue,
     pub ahead: Assembler,
     /// Where the peer's FIN stands when it came out of order.
     pub fin_at: Option<SeqNr>,
@@ -248,6 +248,12 @@ impl Connection {
             _ if self.board.is_empty() => self.in_flight(),
             _ => self.board.gaps(self.snd_una, self.snd_nxt).map(|g| g.end.diff(g.start) as u32).sum(),
         }
+    }
+
+    /// Takes note of what the program has read where it shares the ring.
+    pub fn note_read(&mut self) {
+        let n = self.rx.refresh();
+        self.taken = self.taken.saturating_add(n as u32);
     }
 
     /// Room in the receive ring, as a window.

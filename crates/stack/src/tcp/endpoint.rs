@@ -4,9 +4,9 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::collections::VecDeque;
 
 use errno::Errno;
-use shm::Ring;
 use wire::tcp::SeqNr;
 
+use super::buffers::ReceiveQueue;
 use super::connection::{Connection, Timestamps};
 use super::options::Options;
 use super::segment::Env;
@@ -151,7 +151,7 @@ pub struct Endpoint {
     pub options: Options,
     pub path: Option<Box<Path>>,
     /// Received bytes that the program has not taken from a connection that is over.
-    pub leftover: Option<Box<Ring>>,
+    pub leftover: Option<Box<ReceiveQueue>>,
     pub error: Option<Errno>,
     /// An ICMP error that did not end the connection (RFC 1122 §4.2.3.9).
     pub soft_error: Option<Errno>,

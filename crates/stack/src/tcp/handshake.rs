@@ -2,10 +2,10 @@
 //! (RFC 9293 §3.5, §3.10.7.2–4).
 
 use errno::Errno;
-use shm::Ring;
 use wire::tcp::{SeqNr, TcpFlags, TcpOptions};
 
 use super::assembler::Assembler;
+use super::buffers::{ReceiveQueue, SendQueue};
 use super::congestion;
 use super::connection::{Clocks, Connection, Phase, Recovery, Timestamps};
 use super::endpoint::{FlowKey, Handshake, SynReceived, SynSent, effective_mss, path_mss};
@@ -303,14 +303,14 @@ impl SynReceived {
             snd_wl2: una,
             max_wnd: self.snd_wnd,
             snd_scale: self.scale.unwrap_or(0),
-            tx: Ring::new(options.sndbuf),
+            tx: SendQueue::new(options.sndbuf),
             small_until: una,
             mss,
             peer_mss: self.peer_mss,
             rcv_nxt: next,
             rcv_adv: next + u32::from(syn_window(options)),
             rcv_scale: if self.scale.is_some() { env.settings.window_scale() } else { 0 },
-            rx: Ring::new(options.receive_buffer()),
+            rx: ReceiveQueue::new(options.receive_buffer()),
             ahead: Assembler::default(),
             fin_at: None,
             rcv_mss: mss.min(536),

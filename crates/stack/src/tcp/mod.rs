@@ -6,6 +6,7 @@
 
 mod acknowledge;
 mod assembler;
+mod buffers;
 mod calls;
 pub mod congestion;
 mod connection;
@@ -23,6 +24,7 @@ mod rtt;
 mod scoreboard;
 mod segment;
 mod settings;
+mod sharing;
 mod table;
 mod time_wait;
 mod timers;
@@ -38,6 +40,7 @@ use wire::tcp::SeqNr;
 
 pub use info::Info;
 pub use settings::Settings;
+pub use sharing::{Held, Progress};
 
 use connection::Disposition;
 use counters::Counters;
@@ -172,6 +175,7 @@ impl Tcp {
         endpoint.path = None;
         let state = std::mem::replace(&mut endpoint.state, State::Closed);
         if let State::Open(mut c) = state {
+            c.rx.refresh();
             // In-order bytes that the program has not taken stay readable until it closes.
             if endpoint.held && !c.rx.is_empty() {
                 c.tx.release(pool);

@@ -3,6 +3,7 @@
 use errno::Errno;
 use wire::tcp::TcpFlags;
 
+use super::buffers::ReceiveQueue;
 use super::connection::{Connection, Disposition, Phase, Timestamps};
 use super::endpoint::Flow;
 use super::segment::{Env, Segment};
@@ -249,7 +250,7 @@ impl Connection {
     /// ring is empty; small ones are better gathered there, a call for many.
     fn give_directly(&mut self, flow: &mut Flow<'_>, payload: &[u8]) -> usize {
         let Some((sink, id)) = &mut flow.program else { return 0 };
-        if payload.len() < DIRECT_MIN || !self.rx.is_empty() {
+        if payload.len() < DIRECT_MIN || !self.rx.is_empty() || matches!(self.rx, ReceiveQueue::Shared(_)) {
             return 0;
         }
         let n = sink.stream(*id, payload).min(payload.len());

@@ -76,7 +76,8 @@ impl Tcp {
         // The last acknowledgement may be due still.
         let ack_due = c.ack_now;
         c.tx.release(pool);
-        let rx = std::mem::take(&mut c.rx);
+        let mut rx = std::mem::take(&mut c.rx);
+        rx.refresh();
         endpoint.state = State::TimeWait(Box::new(wait));
         self.time_waits += 1;
         self.waiting.push_back((index, endpoint.generation));
@@ -87,7 +88,6 @@ impl Tcp {
             }
             endpoint.events |= Events::CLOSED;
         } else {
-            let mut rx = rx;
             rx.release(pool);
         }
         if ack_due {

@@ -23,6 +23,7 @@ enum Pause {
 impl Connection {
     /// Sends what may be sent, and an acknowledgement if one is due and nothing carried it.
     pub fn transmit(&mut self, env: &mut Env<'_>, flow: &mut Flow<'_>) {
+        self.note_read();
         self.restart_after_idle(env.now);
         while self.retransmit_one(env, flow) {}
         match self.send_new(env, flow) {

@@ -1,0 +1,276 @@
+//! Into ring mode, and back.
+
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::os::fd::BorrowedFd;
+
+use shm::socket::{Attached, Mode};
+use sockets::call::{Op, SocketState};
+
+use super::OFF;
+use super::slots::Lease;
+use super::transfer::{Direction, Turn};
+use crate::control::{self, Request};
+use crate::hooks::sandbox;
+use crate::real::{self, Errno, sys};
+use crate::table::{self, Alone, Socket, flag};
+use crate::{connection, place};
+
+/// Bytes that a socket moves in pair mode before it is worth the memory and the two calls (some 50 µs) of a change; and
+/// again before it asks once more.
+pub const HOT_BYTES: u32 = 256 * 1024;
+/// `IOPKT_MODE`: `pair` for never, `ring` for at once.
+static HOT: AtomicU32 = AtomicU32::new(HOT_BYTES);
+const NEVER: u32 = u32::MAX;
+
+/// Reads the environment, once, at start.
+pub fn begin() {
+    match place::variable(c"IOPKT_MODE") {
+        Some(b"pair") => HOT.store(NEVER, Ordering::Relaxed),
+        Some(b"ring") => HOT.store(0, Ordering::Relaxed),
+        _ => {}
+    }
+}
+
+/// Whether the socket has moved enough.
+#[inline]
+pub fn is_due(s: &Socket) -> bool {
+    let hot = HOT.load(Ordering::Relaxed);
+    hot != NEVER
+        && table::moved(s.fd) >= hot
+        && s.state() == SocketState::Connected
+        && !sandbox::is_confined()
+        && !OFF.load(Ordering::Relaxed)
+}
+
+/// Why a socket did not go over.
+enum Failed {
+    /// It may be asked again.
+    Now,
+    ForGood,
+}
+
+/// Goes over to ring mode, if that can be.
+pub fn enter(s: &Socket) {
+    let _mask = Masked::all();
+    let Some(_alone) = Alone::begin(s.fd) else { return };
+    if !crate::process::owns_memory() || !s.is_current() {
+        return;
+    }
+    match go_over(s) {
+        Ok(lease) => {
+            // The table counts one of its own.
+            if super::retain(lease.reference()) {
+                table::set_ring(s, lease.reference());
+            }
+        }
+        Err(Failed::Now) => table::moved_anew(s.fd),
+        Err(Failed::ForGood) => table::set_flag(s, flag::PAIR_ONLY, true),
+    }
+}
+
+fn go_over(s: &Socket) -> Result<Lease, Failed> {
+    // More than one byte at a time to wait for is the kernel's to do.
+    if real::native_option::<c_int>(s.fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT) != Ok(1) {
+        return Err(Failed::ForGood);
+    }
+    let reply = control::call(&Request::new(Op::RingArena, s.handle, &[]), &mut []).map_err(|e| match e {
+        Errno::ENOBUFS | Errno::EAGAIN | Errno::EMFILE | Errno::ENOMEM => Failed::Now,
+        _ => Failed::ForGood,
+    })?;
+    if reply.fd < 0 {
+        return Err(Failed::ForGood);
+    }
+    // SAFETY: the descriptor came with the reply and is closed below.
+    let ends = Attached::new(unsafe { BorrowedFd::borrow_raw(reply.fd) });
+    real::close(reply.fd);
+    let lease = ends.ok().and_then(Lease::place);
+    let changed = lease.as_ref().is_some_and(|lease| ask_for_rings(s, lease).is_some());
+    match lease {
+        Some(lease) if changed => Ok(lease),
+        _ => {
+            // With nothing asked for, the daemon gives the arena up, and writes to the pair again.
+            let _ = tell(s, 0);
+            Err(Failed::Now)
+        }
+    }
+}
+
+fn ask_for_rings(s: &Socket, lease: &Lease) -> Option<()> {
+    let ends = lease.ends();
+    let words = ends.words();
+    let _tx = Turn::take(s, lease, Direction::Send).ok()?;
+    let _rx = Turn::take(s, lease, Direction::Receive).ok()?;
+    words.mode().ask_ring().ok()?;
+    let before = put_unread(s, ends);
+    let told = before.and_then(|n| tell(s, n as u32).ok());
+    if told.is_none() || words.mode().settle() != Mode::Ring {
+        words.mode().settle();
+        return None;
+    }
+    // The tokens come behind what was in the pair.
+    take_off(s.fd, before.unwrap_or(0));
+    let _ = real::set_native_option(s.fd, libc::SOL_SOCKET, libc::SO_SNDBUF, 0);
+    if s.has(flag::EDGES) {
+        ends.reader().watch_edge();
+    }
+    Some(())
+}
+
+/// Copies what is unread on the pair into the receive ring; gives back how many bytes that is.
+fn put_unread(s: &Socket, ends: &Attached) -> Option<usize> {
+    let mut unread: c_int = 0;
+    // SAFETY: the kernel writes one int (unix(7), SIOCINQ).
+    unsafe { sys!(SYS_ioctl, s.fd, libc::FIONREAD, &mut unread as *mut c_int) }.ok()?;
+    let unread = unread as usize;
+    if unread == 0 {
+        return Some(0);
+    }
+    if s.has(flag::EDGES) {
+        return None; // its token would be an edge for bytes that had theirs
+    }
+    let room = ends.reader().room_for_start(unread)?;
+    // SAFETY: the room is `unread` bytes of the mapping, which nobody reads before the change.
+    let got = unsafe { sys!(SYS_recvfrom, s.fd, room.iov_base, unread, libc::MSG_PEEK | libc::MSG_DONTWAIT, 0, 0) };
+    (got == Ok(unread)).then_some(unread)
+}
+
+/// Reads exactly so many bytes off the pair.
+fn take_off(fd: c_int, n: usize) {
+    let mut sink = [0u8; 4096];
+    let mut left = n;
+    while left > 0 {
+        let want = left.min(sink.len());
+        // SAFETY: a local buffer with its true length.
+        match unsafe { sys!(SYS_recvfrom, fd, sink.as_mut_ptr(), want, libc::MSG_DONTWAIT, 0, 0) } {
+            Ok(got @ 1..) => left -= got,
+            Err(Errno::EINTR) => {}
+            _ => return,
+        }
+    }
+}
+
+fn tell(s: &Socket, before: u32) -> Result<(), Errno> {
+    control::order(Op::RingMode, s.handle, &[&before.to_ne_bytes()])
+}
+
+/// Keeps a stream in pair mode from now on: something will use it past the library.
+pub fn never(s: &Socket) {
+    if s.is_stream() {
+        table::set_flag(s, flag::PAIR_ONLY, true);
+        leave(s);
+    }
+}
+
+/// Goes back to pair mode for good. Where that cannot be (the connection is over, a thread was stopped in its turn), the
+/// socket stays in ring mode, and whoever shares it takes turns.
+pub fn leave(s: &Socket) {
+    let Some(lease) = Lease::take(table::ring(s.fd)) else { return };
+    let _mask = Masked::all();
+    let words = lease.ends().words();
+    if go_back(s, &lease).is_some() {
+        table::forget_ring(lease.reference());
+    } else {
+        words.mode().share();
+    }
+}
+
+fn go_back(s: &Socket, lease: &Lease) -> Option<()> {
+    let words = lease.ends().words();
+    let _tx = Turn::take(s, lease, Direction::Send).ok()?;
+    let _rx = Turn::take(s, lease, Direction::Receive).ok()?;
+    if words.mode().settle() == Mode::Ring {
+        words.mode().ask_pair().ok()?;
+        let _ = tell(s, 0);
+    }
+    match words.mode().settle() {
+        Mode::Ring => None,
+        Mode::Pair => Some(()),
+        Mode::Drain => {
+            drain(s, lease);
+            if lease.shut.load(Ordering::Acquire) {
+                // SAFETY: numbers only.
+                let _ = unsafe { sys!(SYS_shutdown, s.fd, libc::SHUT_WR) };
+            }
+            Some(())
+        }
+    }
+}
+
+/// In the receive turn: what can be read from the pair is tokens; then it is data.
+pub fn drain(s: &Socket, lease: &Lease) {
+    let mut sink = [0u8; 256];
+    // SAFETY: a local buffer with its true length.
+    while let Ok(1..) | Err(Errno::EINTR) =
+        unsafe { sys!(SYS_recvfrom, s.fd, sink.as_mut_ptr(), sink.len(), libc::MSG_DONTWAIT, 0, 0) }
+    {}
+    lease.ends().words().mode().drained();
+    connection::give_room(s.fd);
+    let _ = tell(s, 0);
+}
+
+/// Before fork(2): every stream is about to be in two processes.
+pub fn leave_all() {
+    each_stream(|s| never(s));
+}
+
+/// Before an io_uring is set up, which may use any descriptor at any time.
+pub fn leave_for_ever() {
+    OFF.store(true, Ordering::Relaxed);
+    leave_all();
+}
+
+/// Before exec(2): of those that will be there afterwards nobody knows who uses them how.
+pub fn leave_all_inherited() {
+    each_stream(|s| {
+        // SAFETY: numbers only.
+        let stays = unsafe { sys!(SYS_fcntl, s.fd, libc::F_GETFD) }.is_ok_and(|f| f as c_int & libc::FD_CLOEXEC == 0);
+        if stays {
+            never(s);
+        }
+    });
+}
+
+fn each_stream(each: impl Fn(&Socket)) {
+    if !crate::process::owns_memory() {
+        return;
+    }
+    (0..table::high()).filter_map(table::socket).filter(Socket::is_stream).for_each(|s| each(&s));
+}
+
+/// An edge-triggered watcher, or SIGIO, wants to hear of each arrival.
+pub fn wants_edges(s: &Socket) {
+    if s.is_stream() {
+        table::set_flag(s, flag::EDGES, true);
+        if let Some(lease) = Lease::take(table::ring(s.fd)) {
+            lease.ends().reader().watch_edge();
+        }
+    }
+}
+
+/// All signals wait: no handler finds a change half made by its own thread.
+struct Masked {
+    before: u64,
+}
+
+/// Bytes of the kernel's signal sets.
+const SIGSET: usize = 8;
+
+impl Masked {
+    fn all() -> Masked {
+        let (all, mut before) = (!0u64, 0u64);
+        // SAFETY: two words of ours, of the size that the kernel is told.
+        let _ = unsafe {
+            let (set, old) = (&all as *const u64, &mut before as *mut u64);
+            sys!(SYS_rt_sigprocmask, libc::SIG_SETMASK, set, old, SIGSET)
+        };
+        Masked { before }
+    }
+}
+
+impl Drop for Masked {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        let _ = unsafe { sys!(SYS_rt_sigprocmask, libc::SIG_SETMASK, &self.before as *const u64, 0, SIGSET) };
+    }
+}
