@@ -128,6 +128,20 @@ static long long hear(int fd, char *text, size_t size)
     return len;
 }
 
+/* What cannot be sent at once is waited for: whoever asks for an echo reads it. */
+static long long echo(int fd)
+{
+    static unsigned char bytes[PIECE];
+    long long count = 0;
+    ssize_t n;
+    while ((n = recv(fd, bytes, sizeof(bytes), 0)) > 0) {
+        if (!write_whole(fd, bytes, n))
+            return -1;
+        count += n;
+    }
+    return n < 0 ? -1 : count;
+}
+
 static long long obey(const struct order *o, struct answer *a)
 {
     long long value;
@@ -151,6 +165,10 @@ static long long obey(const struct order *o, struct answer *a)
         return pattern_receive(o->fd, o->count, o->offset);
     case EXCHANGE:
         return pattern_exchange(o->fd, o->count, PIECE);
+    case TRADE:
+        return pattern_trade(o->fd, o->count, o->offset, 0, o->value);
+    case ECHO:
+        return echo(o->fd);
     case SAY:
         return send(o->fd, o->text, strlen(o->text), MSG_NOSIGNAL);
     case HEAR:

@@ -17,6 +17,8 @@ enum order_kind {
     SEND,      /* count bytes of the pattern from offset */
     RECEIVE,   /* count bytes of the pattern from offset, or up to the end: gives how many were right */
     EXCHANGE,  /* count bytes both ways at once: gives how many were right */
+    TRADE,     /* the same in calls of all sizes, drawn from `value`; what is sent is the pattern from offset on */
+    ECHO,      /* gives back what comes, up to the end of the stream: gives how many came */
     SAY,       /* sends `text` */
     HEAR,      /* receives up to a line's end or the end: gives `text` */
     SHUTDOWN,  /* fd, `value` as for shutdown(2) */

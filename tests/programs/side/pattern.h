@@ -25,4 +25,16 @@ long long pattern_receive(int fd, long long count, long long offset);
  */
 long long pattern_exchange(int fd, long long count, size_t piece);
 
+/*
+ * Sends `count` bytes from one offset on and receives as many from another, at the same time, in calls of any length from a byte
+ * to a piece. Gives the bytes received in order, or -1 when sending failed.
+ */
+long long pattern_trade(int fd, long long count, long long out, long long in, unsigned seed);
+
+/* The next number of a sequence that follows from its state, at least 0 and less than `below`. */
+unsigned draw(unsigned *state, unsigned below);
+
+/* A length for a call: often a few bytes, sometimes a few thousand, sometimes a whole piece. */
+size_t draw_length(unsigned *state);
+
 #endif

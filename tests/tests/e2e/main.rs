@@ -9,6 +9,7 @@ mod examples;
 mod hostile;
 mod idle;
 mod installation;
+mod modes;
 mod nginx;
 mod options;
 mod rootless;

@@ -5,6 +5,9 @@ use std::thread;
 
 use e2e::{Finished, Lab, Link, PEER_V4, PEER_V6, Running, STACK_V4, STACK_V6, complaints, none_of, program};
 
+use crate::descriptors::DESCRIPTORS;
+use crate::modes::MODES;
+
 pub const STREAM: &[&str] = &[
     "stream_calls",
     "stream_receive",
@@ -22,11 +25,11 @@ pub const DATAGRAM: &[&str] =
     &["datagram", "datagram_states", "datagram_limits", "datagram_ancillary", "datagram_options"];
 pub const READINESS: &[&str] = &["epoll_triggers", "epoll_states", "poll_select", "signals"];
 
-const V4: &str = "4";
-const V6: &str = "6";
+pub const V4: &str = "4";
+pub const V6: &str = "6";
 
 /// Each program of the list with these words; what they complain about.
-fn all(programs: &[&str], words: &[&str], run: &dyn Fn(&[&str]) -> Finished) -> Vec<String> {
+pub fn all(programs: &[&str], words: &[&str], run: &dyn Fn(&[&str]) -> Finished) -> Vec<String> {
     let one = |name: &&str| {
         let path = program(name);
         let command: Vec<&str> = [path.as_str()].iter().chain(words).copied().collect();
@@ -35,7 +38,7 @@ fn all(programs: &[&str], words: &[&str], run: &dyn Fn(&[&str]) -> Finished) -> 
     programs.iter().flat_map(one).collect()
 }
 
-fn ready(mut agent: Running) -> Running {
+pub fn ready(mut agent: Running) -> Running {
     agent.wait_for("ready");
     agent
 }
@@ -151,14 +154,14 @@ fn kernel_lab() -> Lab {
 
 fn kernel_alone(words: &[&str]) -> Vec<String> {
     let lab = kernel_lab();
-    let programs = [STREAM, DATAGRAM, READINESS, crate::descriptors::DESCRIPTORS].concat();
+    let programs = [STREAM, DATAGRAM, READINESS, DESCRIPTORS, MODES].concat();
     all(&programs, words, &|command| lab.home_run(command))
 }
 
 fn kernel_on_the_wire(words: &[&str]) -> Vec<String> {
     let lab = kernel_lab();
     let _agent = ready(lab.peer_start(&[&program("agent"), words[2]]));
-    let programs = [STREAM, DATAGRAM, READINESS, crate::descriptors::DESCRIPTORS].concat();
+    let programs = [STREAM, DATAGRAM, READINESS, DESCRIPTORS, MODES].concat();
     all(&programs, words, &|command| lab.home_run(command))
 }
 
