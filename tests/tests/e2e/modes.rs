@@ -6,7 +6,8 @@ use e2e::{Finished, Lab, Link, PEER_V4, PEER_V6, Running, STACK_V4, STACK_V6, no
 
 use crate::sockets::{V4, V6, all, ready};
 
-pub const MODES: &[&str] = &["modes_fork", "modes_exec", "modes_pass", "modes_stdio", "modes_calls", "modes_ready"];
+pub const MODES: &[&str] =
+    &["modes_fork", "modes_exec", "modes_pass", "modes_stdio", "modes_calls", "modes_ready", "modes_threads"];
 
 /// Values of `IOPKT_MODE`.
 #[derive(Clone, Copy)]
