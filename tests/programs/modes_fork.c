@@ -103,7 +103,7 @@ static void with_bytes_waiting(const char *group, struct connection c, int who_r
     check_group(group);
     far_send(c.there, SOME, 0);
     EQUAL(polled(c.here, POLLIN, 10000), POLLIN, "bytes wait to be read");
-    long long sent = fill_up(c.here);
+    long long sent = fill_for_now(c.here);
     pid_t pid = child();
     if ((pid == 0) == (who_reads == 'c')) {
         if (pid != 0)
@@ -178,7 +178,7 @@ static void while_a_thread_receives(const char *group, struct connection c)
 static void while_a_thread_sends(const char *group, struct connection c)
 {
     check_group(group);
-    long long sent = fill_up(c.here);
+    long long sent = fill_for_now(c.here);
     struct waiter w = { .fd = c.here, .count = MUCH, .offset = sent };
     unsigned long thread = waiting(sends, &w);
     pid_t pid = child();

@@ -81,7 +81,7 @@ static void while_threads_move(const char *group, int pair, struct connection c)
 static void with_bytes_waiting(int pair, struct connection c)
 {
     check_group("bytes wait");
-    long long sent = fill_up(c.here);
+    long long sent = fill_for_now(c.here);
     t->c = c;
     t->count = sent + SOME;
     t->out.done = sent;

@@ -2,6 +2,7 @@
 #include "pattern.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -142,6 +143,45 @@ static long long echo(int fd)
     return n < 0 ? -1 : count;
 }
 
+/* At most so many of a crowd are there at the same time. */
+#define CROWD_MOST 512
+
+/* One of them has something for us: gives how many bytes, 0 when it has ended. */
+static long long of_one(int fd)
+{
+    static unsigned char bytes[PIECE];
+    ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+    return n > 0 && write_whole(fd, bytes, n) ? n : 0;
+}
+
+static long long crowd(int listener, long long to_come)
+{
+    static struct pollfd p[CROWD_MOST + 1];
+    int there = 0;
+    long long count = 0;
+    while (to_come > 0 || there > 0) {
+        p[there] = (struct pollfd){ .fd = to_come > 0 && there < CROWD_MOST ? listener : -1, .events = POLLIN };
+        if (poll(p, there + 1, -1) < 0)
+            return -1;
+        int somebody_new = p[there].revents;
+        for (int i = there - 1; i >= 0; i--) {
+            long long n = p[i].revents ? of_one(p[i].fd) : -1;
+            count += n > 0 ? n : 0;
+            if (n == 0) {
+                close(p[i].fd);
+                p[i] = p[--there];
+            }
+        }
+        if (somebody_new) {
+            p[there] = (struct pollfd){ .fd = accept(listener, NULL, NULL), .events = POLLIN };
+            if (p[there++].fd < 0)
+                return -1;
+            to_come--;
+        }
+    }
+    return count;
+}
+
 static long long obey(const struct order *o, struct answer *a)
 {
     long long value;
@@ -167,6 +207,8 @@ static long long obey(const struct order *o, struct answer *a)
         return pattern_exchange(o->fd, o->count, PIECE);
     case TRADE:
         return pattern_trade(o->fd, o->count, o->offset, 0, o->value);
+    case CROWD:
+        return crowd(o->fd, o->count);
     case ECHO:
         return echo(o->fd);
     case SAY:

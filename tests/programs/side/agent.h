@@ -19,6 +19,7 @@ enum order_kind {
     EXCHANGE,  /* count bytes both ways at once: gives how many were right */
     TRADE,     /* the same in calls of all sizes, drawn from `value`; what is sent is the pattern from offset on */
     ECHO,      /* gives back what comes, up to the end of the stream: gives how many came */
+    CROWD,     /* accepts `count` connections from fd as they come, and gives back to each what it sends: gives how many bytes came */
     SAY,       /* sends `text` */
     HEAR,      /* receives up to a line's end or the end: gives `text` */
     SHUTDOWN,  /* fd, `value` as for shutdown(2) */

@@ -246,6 +246,11 @@ long long fill_up(int fd)
     return sent;
 }
 
+long long fill_for_now(int fd)
+{
+    return MUST(fill(fd, 0, PIECE));
+}
+
 int pending_error(int fd)
 {
     return option(fd, SOL_SOCKET, SO_ERROR);

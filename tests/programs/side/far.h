@@ -83,6 +83,8 @@ int set_option(int fd, int level, int name, int value);
  * much went.
  */
 long long fill_up(int fd);
+/* The same until there is no room for the moment: what is under way may make some more. */
+long long fill_for_now(int fd);
 /* SO_ERROR, read and thereby cleared. */
 int pending_error(int fd);
 

@@ -6,8 +6,19 @@ use e2e::{Finished, Lab, Link, PEER_V4, PEER_V6, Running, STACK_V4, STACK_V6, no
 
 use crate::sockets::{V4, V6, all, ready};
 
-pub const MODES: &[&str] =
-    &["modes_fork", "modes_exec", "modes_pass", "modes_stdio", "modes_calls", "modes_ready", "modes_threads"];
+pub const MODES: &[&str] = &[
+    "modes_fork",
+    "modes_exec",
+    "modes_pass",
+    "modes_stdio",
+    "modes_calls",
+    "modes_ready",
+    "modes_threads",
+    "modes_ends",
+];
+
+/// Ten thousand connections take their time: in one family.
+pub const MANY: &[&str] = &["modes_many"];
 
 /// Values of `IOPKT_MODE`.
 #[derive(Clone, Copy)]
@@ -39,6 +50,7 @@ fn within_one_instance(mode: Mode) {
     let run = |words: &[&str]| mode.run(&lab, words);
     let mut list = all(MODES, &[V4, "127.0.0.1"], &run);
     list.extend(all(MODES, &[V6, "::1"], &run));
+    list.extend(all(MANY, &[V4, "127.0.0.1"], &run));
     none_of(list);
 }
 
@@ -50,6 +62,7 @@ fn against_the_kernel(mode: Mode) {
     let run = |words: &[&str]| mode.run(&lab, words);
     let mut list = all(MODES, &[V4, STACK_V4, PEER_V4], &run);
     list.extend(all(MODES, &[V6, STACK_V6, PEER_V6], &run));
+    list.extend(all(MANY, &[V6, STACK_V6, PEER_V6], &run));
     none_of(list);
 }
 

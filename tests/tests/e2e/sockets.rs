@@ -6,7 +6,7 @@ use std::thread;
 use e2e::{Finished, Lab, Link, PEER_V4, PEER_V6, Running, STACK_V4, STACK_V6, complaints, none_of, program};
 
 use crate::descriptors::DESCRIPTORS;
-use crate::modes::MODES;
+use crate::modes::{MANY, MODES};
 
 pub const STREAM: &[&str] = &[
     "stream_calls",
@@ -165,6 +165,15 @@ fn kernel_on_the_wire(words: &[&str]) -> Vec<String> {
     all(&programs, words, &|command| lab.home_run(command))
 }
 
+/// Each family at its own place, since the ports of a client are used up for a while.
+fn kernel_many() -> Vec<String> {
+    let lab = kernel_lab();
+    let _agent = ready(lab.peer_start(&[&program("agent"), PEER_V6]));
+    let mut list = all(MANY, &[V4, "127.0.0.1"], &|command| lab.home_run(command));
+    list.extend(all(MANY, &[V6, STACK_V6, PEER_V6], &|command| lab.home_run(command)));
+    list
+}
+
 fn kernel_names_and_interfaces() -> Vec<String> {
     let lab = kernel_lab();
     let run = |command: &[&str]| lab.home_run(command);
@@ -185,6 +194,7 @@ fn programs_pass_on_the_kernel_itself() {
         thread::spawn(|| kernel_alone(&[V6, "::1"])),
         thread::spawn(|| kernel_on_the_wire(&[V4, STACK_V4, PEER_V4])),
         thread::spawn(|| kernel_on_the_wire(&[V6, STACK_V6, PEER_V6])),
+        thread::spawn(kernel_many),
         thread::spawn(kernel_names_and_interfaces),
     ];
     none_of(places.into_iter().flat_map(|p| p.join().expect("its laboratory works")).collect());
