@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -105,6 +106,37 @@ static ssize_t by_splice(struct half *h, size_t len)
     return n < 0 ? -1 : sent;
 }
 
+static ssize_t by_pwritev2(struct half *h, size_t len)
+{
+    return pwritev2(h->fd, h->parts, cut(h, len, MANY), -1, 0);
+}
+
+/* By number, as a program does that has no libc's name for it. */
+static ssize_t by_syscall_write(struct half *h, size_t len)
+{
+    return syscall(SYS_write, h->fd, h->bytes, len);
+}
+
+static ssize_t by_syscall_sendto(struct half *h, size_t len)
+{
+    return syscall(SYS_sendto, h->fd, h->bytes, len, MSG_NOSIGNAL, NULL, 0);
+}
+
+/* glibc's other names. */
+ssize_t __write(int fd, const void *from, size_t len);
+ssize_t __read(int fd, void *to, size_t len);
+ssize_t __send(int fd, const void *from, size_t len, int flags);
+
+static ssize_t by___write(struct half *h, size_t len)
+{
+    return __write(h->fd, h->bytes, len);
+}
+
+static ssize_t by___send(struct half *h, size_t len)
+{
+    return __send(h->fd, h->bytes, len, MSG_NOSIGNAL);
+}
+
 static ssize_t by_send_more(struct half *h, size_t len)
 {
     return send(h->fd, h->bytes, len, MSG_NOSIGNAL | MSG_MORE);
@@ -155,6 +187,26 @@ static ssize_t by_recvmsg(struct half *h, size_t len)
     return recvmsg(h->fd, &m, 0);
 }
 
+static ssize_t by_preadv2(struct half *h, size_t len)
+{
+    return preadv2(h->fd, h->parts, cut(h, len, MANY), -1, 0);
+}
+
+static ssize_t by_syscall_read(struct half *h, size_t len)
+{
+    return syscall(SYS_read, h->fd, h->bytes, len);
+}
+
+static ssize_t by_syscall_recvfrom(struct half *h, size_t len)
+{
+    return syscall(SYS_recvfrom, h->fd, h->bytes, len, 0, NULL, NULL);
+}
+
+static ssize_t by___read(struct half *h, size_t len)
+{
+    return __read(h->fd, h->bytes, len);
+}
+
 /* Each message may be shorter than its place: what came is moved together. */
 static ssize_t by_recvmmsg(struct half *h, size_t len)
 {
@@ -181,9 +233,7 @@ static ssize_t by_waitall(struct half *h, size_t len)
 {
     long long left = t->count - h->done;
     len = (long long)len < left ? len : (size_t)left;
-    ssize_t n = recv(h->fd, h->bytes, len, MSG_WAITALL);
-    /* A piece that is not whole has no reason here: no signal, no end. Only the other way's O_NONBLOCK. */
-    return n;
+    return recv(h->fd, h->bytes, len, MSG_WAITALL);
 }
 
 /* Looks at more and more, each time at the same bytes again, then takes them. */
@@ -246,12 +296,14 @@ struct call {
 
 static const struct call sending[] = {
     CALL(by_send), CALL(by_write), CALL(by_sendto), CALL(by_writev), CALL(by_sendmsg), CALL(by_sendmmsg), CALL(by_sendfile),
-    CALL(by_splice), CALL(by_send_more), CALL(by_send_at_once), CALL(by_write_at_once),
+    CALL(by_splice), CALL(by_send_more), CALL(by_send_at_once), CALL(by_write_at_once), CALL(by_pwritev2),
+    CALL(by_syscall_write), CALL(by_syscall_sendto), CALL(by___write), CALL(by___send),
 };
 
 static const struct call receiving[] = {
     CALL(by_recv), CALL(by_read), CALL(by_recvfrom), CALL(by_readv), CALL(by_recvmsg), CALL(by_recvmmsg), CALL(by_recv_at_once),
-    CALL(by_waitall), CALL(by_peeking), CALL(by_count), CALL(by_throwing_away), CALL(by_splice_out),
+    CALL(by_waitall), CALL(by_peeking), CALL(by_count), CALL(by_throwing_away), CALL(by_splice_out), CALL(by_preadv2),
+    CALL(by_syscall_read), CALL(by_syscall_recvfrom), CALL(by___read),
 };
 
 #define SOME_OF(table) (table), sizeof(table) / sizeof((table)[0])

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MUCH (2 << 20)
@@ -96,6 +97,44 @@ static void in_place(const char *group, struct connection (*make)(void))
     EQUAL(far_answer().value, MUCH, "every byte arrives there");
     CHECK(far_ended(t->c.there), "its end is the connection's");
     far_close(t->c.there);
+}
+
+static void *waits_for_ever(void *id)
+{
+    char byte;
+    __atomic_store_n((pid_t *)id, syscall(SYS_gettid), __ATOMIC_RELEASE);
+    return (void *)(long)recv(t->c.here, &byte, 1, 0);
+}
+
+/* exec ends the other threads of the process, wherever they are: one waits in a call on this very connection. */
+static void while_a_thread_receives(struct connection (*make)(void))
+{
+    struct again a;
+    int before_exec[2];
+    char byte;
+    check_group("exec while a thread receives");
+    MUST(pipe2(before_exec, O_CLOEXEC));
+    pid_t pid = MUST(fork());
+    if (pid == 0) {
+        pid_t id = 0;
+        traffic_prepare(t, make(), MUCH);
+        if (pattern_send(t->c.here, SOME, 0) != SOME || far_receive(t->c.there, SOME, 0) != SOME)
+            _exit(8);
+        thread_of(waits_for_ever, &id);
+        if (!EVENTUALLY(__atomic_load_n(&id, __ATOMIC_ACQUIRE)) || !falls_asleep(id))
+            _exit(9);
+        execv("/proc/self/exe", again(&a, t->c.here, MUCH));
+        _exit(127);
+    }
+    close(before_exec[1]);
+    EQUAL(read(before_exec[0], &byte, 1), 0, "exec");
+    /* Nothing comes before, so that the thread had nothing. */
+    traffic_tell(t);
+    EQUAL(child_status(pid), 0, "the program goes on to the end");
+    EQUAL(far_answer().value, MUCH, "every byte arrives there");
+    CHECK(far_ended(t->c.there), "its end is the connection's");
+    far_close(t->c.there);
+    close(before_exec[0]);
 }
 
 /* FD_CLOEXEC: other programs start meanwhile and have nothing of it. */
@@ -300,6 +339,8 @@ int main(int argc, char **argv)
     after_fork("accepted, fork and exec", passive());
     in_place("made, exec alone", active);
     in_place("accepted, exec alone", passive);
+    while_a_thread_receives(active);
+    while_a_thread_receives(passive);
     started_meanwhile("inherited by others", active(), 0);
     started_meanwhile("FD_CLOEXEC", passive(), FD_CLOEXEC);
     held_by_a_stranger(active());

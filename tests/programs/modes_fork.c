@@ -36,12 +36,18 @@ static void one_after_the_other(const char *group, struct connection c)
     traffic_end(t);
 }
 
-static void both_at_once(const char *group, struct connection c)
+/* The system call by its number, of which no handler of pthread_atfork(3) hears. */
+static pid_t by_number(void)
+{
+    return syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+static void both_at_once(const char *group, struct connection c, pid_t (*fork_it)(void))
 {
     check_group(group);
     traffic_begin(t, c, MUCH);
     traffic_move(t, c.here, A_PART);
-    pid_t pid = child();
+    pid_t pid = MUST(fork_it());
     int good = traffic_move(t, c.here, MUCH);
     if (pid == 0)
         _exit(!good);
@@ -270,14 +276,36 @@ static void made_by_a_child(void)
     far_close(t->c.there);
 }
 
+/* daemon(3) forks within libc, and it is the child that goes on. */
+static void by_daemon(void)
+{
+    check_group("by daemon");
+    pid_t pid = child();
+    if (pid == 0) {
+        traffic_begin(t, active(), MUCH);
+        traffic_move(t, t->c.here, A_PART);
+        if (daemon(1, 1) < 0)
+            _exit(9);
+        _exit(!traffic_move(t, t->c.here, MUCH));
+    }
+    EQUAL(child_status(pid), 0, "the one that called it ends");
+    EQUAL(far_answer().value, MUCH, "its child goes on: every byte arrives there");
+    CHECK(far_ended(t->c.there), "then the end");
+    CHECK(t->in.done == MUCH && !t->in.error, "every byte arrived here");
+    far_close(t->c.there);
+}
+
 int main(int argc, char **argv)
 {
     begin(argc, argv);
     t = traffic_new();
     one_after_the_other("made, one after the other", active());
     one_after_the_other("accepted, one after the other", passive());
-    both_at_once("made, both at once", active());
-    both_at_once("accepted, both at once", passive());
+    both_at_once("made, both at once", active(), child);
+    both_at_once("accepted, both at once", passive(), child);
+    both_at_once("by _Fork", active(), _Fork);
+    both_at_once("by number", passive(), by_number);
+    by_daemon();
     one_way_each("one way each", active());
     a_grandchild(passive());
     with_bytes_waiting("bytes wait, the child goes on", with_small_buffers(active()), 'c');

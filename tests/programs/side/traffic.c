@@ -22,7 +22,7 @@ struct traffic *traffic_new(void)
     return t;
 }
 
-void traffic_begin(struct traffic *t, struct connection c, long long count)
+void traffic_prepare(struct traffic *t, struct connection c, long long count)
 {
     t->c = c;
     t->count = count;
@@ -30,7 +30,17 @@ void traffic_begin(struct traffic *t, struct connection c, long long count)
     t->out.error = t->in.error = 0;
     t->out.state = count;
     t->in.state = count + 1;
-    far_tell((struct order){ .kind = TRADE, .fd = c.there, .count = count, .offset = FROM_THERE, .value = count % 1000 });
+}
+
+void traffic_tell(struct traffic *t)
+{
+    far_tell((struct order){ .kind = TRADE, .fd = t->c.there, .count = t->count, .offset = FROM_THERE, .value = t->count % 1000 });
+}
+
+void traffic_begin(struct traffic *t, struct connection c, long long count)
+{
+    traffic_prepare(t, c, count);
+    traffic_tell(t);
 }
 
 static size_t next_length(struct lane *lane, long long limit)

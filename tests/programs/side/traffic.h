@@ -35,6 +35,10 @@ struct traffic *traffic_new(void);
 /* Both ends begin: the agent trades `count` bytes. Ends with traffic_end or traffic_settled. */
 void traffic_begin(struct traffic *t, struct connection c, long long count);
 
+/* The two halves of that apart: this side knows of it, and the agent begins. */
+void traffic_prepare(struct traffic *t, struct connection c, long long count);
+void traffic_tell(struct traffic *t);
+
 /*
  * Moves one piece of some length by the descriptor `fd` of this process, in turn with others, waiting if need be, and not beyond
  * `limit` bytes of the stream. 0 when the limit is reached or there is an error.
