@@ -363,12 +363,20 @@ static int one_in(struct half *h, const struct call *calls, unsigned count)
     return 1;
 }
 
+/* The errno of the call that failed; the other way and the far end do not go on either. */
+static void *failed(struct half *h)
+{
+    long error = errno ? errno : EPIPE;
+    shutdown(h->fd, SHUT_RDWR);
+    return (void *)error;
+}
+
 static void *all_out(void *half)
 {
     struct half *h = half;
     while (h->done < t->count)
         if (!one_out(h, SOME_OF(sending)))
-            return (void *)(long)(errno ? errno : EPIPE);
+            return failed(h);
     return NULL;
 }
 
@@ -377,7 +385,7 @@ static void *all_in(void *half)
     struct half *h = half;
     while (h->done < t->count)
         if (!one_in(h, SOME_OF(receiving)))
-            return (void *)(long)(errno ? errno : EPIPE);
+            return failed(h);
     return NULL;
 }
 

@@ -68,6 +68,7 @@ static void *reads_records(void *member)
                 !pattern_holds(bytes, r.len, r.number)) {
                 c->wrong = 1;
                 wrong = "a record out of place";
+                shutdown(c->fd, SHUT_RDWR);
             }
         }
         pthread_mutex_unlock(&c->in);

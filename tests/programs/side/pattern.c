@@ -129,6 +129,9 @@ static long long both_ways(int fd, struct way out, struct way in, size_t piece, 
             break;
     }
     fcntl(fd, F_SETFL, flags);
+    /* Who is at the other end learns that nothing more comes of it. */
+    if (out.left > 0 || in.left > 0)
+        shutdown(fd, SHUT_RDWR);
     return out.left == 0 ? count - in.left : -1;
 }
 

@@ -50,8 +50,8 @@ static size_t next_length(struct lane *lane, long long limit)
     return (long long)len < left ? len : (size_t)left;
 }
 
-/* Takes note of what a call gave; true while there is more to do. */
-static int noted(struct lane *lane, ssize_t n, int error, long long limit)
+/* Takes note of what a call gave; true while there is more to do. After an error nobody waits for the rest. */
+static int noted(struct lane *lane, int fd, ssize_t n, int error, long long limit)
 {
     if (n > 0)
         __atomic_store_n(&lane->done, lane->done + n, __ATOMIC_RELEASE);
@@ -59,6 +59,8 @@ static int noted(struct lane *lane, ssize_t n, int error, long long limit)
         lane->error = EPIPE;
     else if (error != EINTR && error != EAGAIN)
         lane->error = error;
+    if (lane->error)
+        shutdown(fd, SHUT_RDWR);
     return !lane->error && lane->done < limit;
 }
 
@@ -71,7 +73,7 @@ int traffic_out(struct traffic *t, int fd, long long limit)
         size_t len = next_length(&t->out, limit);
         pattern_fill(bytes, len, t->out.done);
         ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
-        more = noted(&t->out, n, errno, limit);
+        more = noted(&t->out, fd, n, errno, limit);
     }
     pthread_mutex_unlock(&t->out.turn);
     return more;
@@ -90,7 +92,7 @@ int traffic_in(struct traffic *t, int fd, long long limit)
             n = -1;
             error = EILSEQ;
         }
-        more = noted(&t->in, n, error, limit);
+        more = noted(&t->in, fd, n, error, limit);
     }
     pthread_mutex_unlock(&t->in.turn);
     return more;
