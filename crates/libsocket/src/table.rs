@@ -186,6 +186,8 @@ fn enter(fd: c_int, s: &Socket, ring: u64) -> bool {
         return false;
     };
     HIGH.fetch_max(fd as u32 + 1, Ordering::AcqRel);
+    // What has a standard number may be used by stdio, which passes no hook.
+    let pair_only = if (0..=libc::STDERR_FILENO).contains(&fd) { flag::PAIR_ONLY } else { 0 };
     e.meta.store(0, Ordering::Release);
     rings::release(e.ring.swap(ring, Ordering::AcqRel));
     e.moved.store(0, Ordering::Relaxed);
@@ -194,7 +196,7 @@ fn enter(fd: c_int, s: &Socket, ring: u64) -> bool {
     e.cookie.store(s.cookie, Ordering::Relaxed);
     e.looked_at.store(0, Ordering::Relaxed);
     e.reached.store(0, Ordering::Relaxed);
-    e.meta.store(s.meta, Ordering::Release);
+    e.meta.store(s.meta | pair_only, Ordering::Release);
     true
 }
 

@@ -217,11 +217,14 @@ impl Shard {
         Ok(())
     }
 
-    /// The program has read its last token: pair mode.
+    /// The program has read its last token, and written its last filler: pair mode. Only on its word: an edge may be that
+    /// of a filler.
     fn resume_pair(&mut self, slot: u32, now: Instant) {
-        let Some(socket) = self.table.get_mut(slot) else { return };
-        let Some(stream) = socket.stream() else { return };
+        let Shard { table, scratch, .. } = self;
+        let Some(socket) = table.get_mut(slot) else { return };
+        let (Flow::Stream(stream), Some(pair)) = (&mut socket.flow, &socket.pair) else { return };
         let Some(rings) = &mut stream.ring else { return };
+        read_tokens(pair.as_fd(), scratch, u32::MAX);
         if rings.mode.resume(rings.arena.words().mode()) {
             stream.ring = None;
             // Whatever was an edge meanwhile was none for bytes.
@@ -244,8 +247,8 @@ impl Shard {
                 socket.set(ready::READABLE, true);
                 return self.pump(slot, now);
             }
-            Mode::Drain => return self.resume_pair(slot, now),
-            Mode::Pair => return, // until the program asks again
+            Mode::Drain => return, // until the program says that it has drained the pair
+            Mode::Pair => return,  // until the program asks again
         }
         self.take_from_ring(slot, now);
         self.give_by_ring(slot, false, now);
@@ -287,12 +290,14 @@ impl Shard {
         if !readable {
             return;
         }
-        if new > 0 && !ended {
+        if new > 0 && !stream.tx_ended {
             // More may follow; looking again costs less than a token.
             return self.queue(slot);
         }
-        let full = stack.shared_tx(id).is_some_and(|tx| tx.room_wanted() && tx.room() < tx.limit() / ROOM_PART);
-        if full && !ended {
+        let (wanted, room) =
+            stack.shared_tx(id).map_or((false, true), |tx| (tx.room_wanted(), tx.room() >= tx.limit() / ROOM_PART));
+        // Who waits to write after the end is let go, to find out.
+        if wanted && !room && !stream.tx_ended {
             return; // until Events::WRITABLE
         }
         let token = rings.arena.words().tx_token();
@@ -305,6 +310,13 @@ impl Shard {
             }
             other => other,
         };
+        // A writer that slept in its filler may have left it uncounted; some of those, and the end would never be writable.
+        if wanted
+            && let Ok(strays @ 1..) = rustix::io::ioctl_fionread(pair)
+            && token.is_quiet()
+        {
+            read_tokens(pair.as_fd(), scratch, strays as u32);
+        }
         match cleared {
             Cleared::Busy => self.queue(slot),
             Cleared::Quiet { .. } => socket.set(ready::READABLE, false),

@@ -107,6 +107,16 @@ fn has_bad_name(m: &msghdr) -> bool {
     !m.msg_name.is_null() && (m.msg_namelen as i32) < 0
 }
 
+/// The flags of preadv2(2) as recv(2) has them. On a socket most mean nothing; one that is unknown is EOPNOTSUPP.
+fn message_flags(flags: c_int) -> Result<c_int, Errno> {
+    const KNOWN: c_int = libc::RWF_HIPRI | libc::RWF_DSYNC | libc::RWF_SYNC | libc::RWF_NOWAIT | libc::RWF_APPEND;
+    match flags & !KNOWN {
+        0 if flags & libc::RWF_NOWAIT != 0 => Ok(libc::MSG_DONTWAIT),
+        0 => Ok(0),
+        _ => Err(Errno::EOPNOTSUPP),
+    }
+}
+
 fn ends_the_program_if(too_long: bool) {
     if too_long {
         // SAFETY: abort(3) does not come back.
@@ -166,6 +176,44 @@ hook! {
                 }
             }),
         }
+    }
+
+    /// preadv2(2). A stream has no places, but -1 means the current one.
+    fn preadv2(fd: c_int, iov: *const iovec, n: c_int, at: off64_t, flags: c_int) -> ssize_t {
+        match table::socket(fd) {
+            Some(s) if at == -1 && (0..=IOV_MAX).contains(&n) => answer(|| {
+                let mut m = message(iov.cast_mut(), n as usize);
+                match stream::room_of(&m) {
+                    0 => Ok(0),
+                    _ => recv_msg(&s, &mut m, message_flags(flags)?),
+                }
+            }),
+            _ => raw!(SYS_preadv2, fd, iov, n, at, at >> 32, flags) as ssize_t,
+        }
+    }
+
+    /// preadv2(2), the large-file name.
+    fn preadv64v2(fd: c_int, iov: *const iovec, n: c_int, at: off64_t, flags: c_int) -> ssize_t {
+        preadv2(fd, iov, n, at, flags)
+    }
+
+    /// pwritev2(2).
+    fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, at: off64_t, flags: c_int) -> ssize_t {
+        match table::socket(fd) {
+            Some(s) if at == -1 && (0..=IOV_MAX).contains(&n) => answer(|| {
+                let m = message(iov.cast_mut(), n as usize);
+                match stream::room_of(&m) {
+                    0 => Ok(0),
+                    _ => send_msg(&s, &m, message_flags(flags)?),
+                }
+            }),
+            _ => raw!(SYS_pwritev2, fd, iov, n, at, at >> 32, flags) as ssize_t,
+        }
+    }
+
+    /// pwritev2(2), the large-file name.
+    fn pwritev64v2(fd: c_int, iov: *const iovec, n: c_int, at: off64_t, flags: c_int) -> ssize_t {
+        pwritev2(fd, iov, n, at, flags)
     }
 
     /// recv(2).

@@ -1,5 +1,6 @@
 //! Calls after which a stream is used past this library: by another program, by stdio, by a kernel thread. Before them
-//! it goes back to pair mode. (fork(2) is seen by `pthread_atfork`, `process.rs`.)
+//! it goes back to pair mode. (fork(2) is seen by `pthread_atfork`, `process.rs`. A child of vfork(2), and posix_spawn(3)
+//! with its file actions, may give any descriptor to the program that it executes, FD_CLOEXEC or not.)
 //!
 //! Each function saves the registers that carry arguments, has the preparation run, and jumps to the next library's
 //! function of its name, so that variadic functions and vfork(2), which returns twice, work as they are.
@@ -112,15 +113,15 @@ macro_rules! jump {
 use jump;
 
 leaving! {
-    vfork() { rings::leave_all_inherited() }
+    vfork() { rings::leave_all() }
     _Fork() { rings::leave_all() }
     clone(_entry: *const c_void, _stack: *const c_void, flags: c_int) {
         if flags & libc::CLONE_VM == 0 {
             rings::leave_all();
         }
     }
-    posix_spawn() { rings::leave_all_inherited() }
-    posix_spawnp() { rings::leave_all_inherited() }
+    posix_spawn() { rings::leave_all() }
+    posix_spawnp() { rings::leave_all() }
     system() { rings::leave_all_inherited() }
     popen() { rings::leave_all_inherited() }
     execv() { rings::leave_all_inherited() }
@@ -157,12 +158,8 @@ fn aio_takes(block: *const c_int) {
 /// syscall(2): the same calls by number.
 pub fn by_number(call: i64, arguments: [usize; 2]) {
     #[cfg(target_arch = "x86_64")]
-    if call == libc::SYS_fork {
+    if matches!(call, libc::SYS_fork | libc::SYS_vfork) {
         return rings::leave_all();
-    }
-    #[cfg(target_arch = "x86_64")]
-    if call == libc::SYS_vfork {
-        return rings::leave_all_inherited();
     }
     match call {
         libc::SYS_clone if arguments[0] as c_ulong & libc::CLONE_VM as c_ulong == 0 => rings::leave_all(),

@@ -35,6 +35,8 @@ hook! {
             libc::SYS_write => data::write(fd, b as *const _, size) as c_long,
             libc::SYS_readv => data::readv(fd, b as *const _, c as c_int) as c_long,
             libc::SYS_writev => data::writev(fd, b as *const _, c as c_int) as c_long,
+            libc::SYS_preadv2 => data::preadv2(fd, b as *const _, c as c_int, d, f as c_int) as c_long,
+            libc::SYS_pwritev2 => data::pwritev2(fd, b as *const _, c as c_int, d, f as c_int) as c_long,
             libc::SYS_sendfile => data::sendfile(fd, b as c_int, c as *mut _, d as usize) as c_long,
             libc::SYS_splice => {
                 data::splice(fd, b as *mut _, c as c_int, d as *mut _, e as usize, f as c_uint) as c_long

@@ -22,6 +22,9 @@ pub const HOT_BYTES: u32 = 256 * 1024;
 /// `IOPKT_MODE`: `pair` for never, `ring` for at once.
 static HOT: AtomicU32 = AtomicU32::new(HOT_BYTES);
 const NEVER: u32 = u32::MAX;
+/// How long those who sleep in a filler are waited for, in nanoseconds, once there is room. One that has left its call by
+/// longjmp(3) never comes.
+const FILLERS_NS: u64 = 1_000_000_000;
 
 /// Reads the environment, once, at start.
 pub fn begin() {
@@ -204,6 +207,12 @@ pub fn drain(s: &Socket, lease: &Lease) {
     while let Ok(1..) | Err(Errno::EINTR) =
         unsafe { sys!(SYS_recvfrom, s.fd, sink.as_mut_ptr(), sink.len(), libc::MSG_DONTWAIT, 0, 0) }
     {}
+    // The daemon has made room for the fillers that others sleep in; it takes them for what they are until it is told.
+    let begin = real::monotonic_ns();
+    while lease.fillers.load(Ordering::Acquire) > 0 && real::monotonic_ns() - begin < FILLERS_NS {
+        // SAFETY: no arguments.
+        let _ = unsafe { sys!(SYS_sched_yield) };
+    }
     lease.ends().words().mode().drained();
     connection::give_room(s.fd);
     let _ = tell(s, 0);

@@ -3,7 +3,7 @@
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use shm::socket::Attached;
 
@@ -20,6 +20,8 @@ pub struct Slot {
     ends: UnsafeCell<MaybeUninit<Attached>>,
     /// Of the send turn: a sender is counted among those that sleep until there is room.
     pub waits: AtomicBool,
+    /// Threads that are about to write a filler, or sleep in it.
+    pub fillers: AtomicU32,
     /// shutdown(2) has ended the send direction.
     pub shut: AtomicBool,
 }
@@ -33,6 +35,7 @@ const FREE: Slot = Slot {
     word: AtomicU64::new(0),
     ends: UnsafeCell::new(MaybeUninit::uninit()),
     waits: AtomicBool::new(false),
+    fillers: AtomicU32::new(0),
     shut: AtomicBool::new(false),
 };
 static ALL: [Slot; SLOTS] = [FREE; SLOTS];
@@ -67,6 +70,7 @@ impl Lease {
             // older generation, finds a word that is not its own.
             unsafe { (*slot.ends.get()).write(ends) };
             slot.waits.store(false, Ordering::Relaxed);
+            slot.fillers.store(0, Ordering::Relaxed);
             slot.shut.store(false, Ordering::Relaxed);
             let generation = (word & !COUNT).wrapping_add(GENERATION);
             slot.word.store(generation | 1, Ordering::Release);

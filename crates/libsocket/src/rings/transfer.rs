@@ -3,7 +3,6 @@
 
 use core::cell::Cell;
 use core::ffi::c_int;
-use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
@@ -12,7 +11,6 @@ use shm::socket::{Cleared, Denied, Holder, Mode, Repeat, Taken, TurnLock};
 
 use super::change::drain;
 use super::slots::Lease;
-use crate::connection::send_timeout;
 use crate::native;
 use crate::real::{self, Errno, check, sys};
 use crate::stream::{explain_read, explain_write};
@@ -25,6 +23,8 @@ const PATIENCE_TRIES: usize = 5;
 const ROOM_PART: usize = 4;
 /// Tokens that take POLLOUT from the descriptor (`sockets::call::CONNECT_FILLERS`).
 const FILLERS: u32 = sockets::call::CONNECT_FILLERS;
+/// More than fit into the least send buffer (six).
+const FILLERS_MAX: u32 = 16;
 /// How often a peeking reader that waits for more looks again.
 const PEEK_PAUSE: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
@@ -219,13 +219,14 @@ fn turn_in_ring<'a>(s: &Socket, lease: &'a Lease, direction: Direction) -> Resul
 
 enum Written {
     Bytes(usize),
+    /// The descriptor is not writable, and a blocking write to it sleeps.
     Full,
     Over,
     ByPair,
 }
 
-/// Writes what there is room for.
-unsafe fn write_some(s: &Socket, lease: &Lease, pieces: &Pieces) -> Result<Written, Errno> {
+/// Writes what there is room for. Where there is none, `blocking` says how it will be waited for.
+unsafe fn write_some(s: &Socket, lease: &Lease, pieces: &Pieces, blocking: bool) -> Result<Written, Errno> {
     let Some(_turn) = turn_in_ring(s, lease, Direction::Send)? else { return Ok(Written::ByPair) };
     let (writer, token) = (lease.ends().writer(), lease.ends().words().tx_token());
     if lease.waits.swap(false, Ordering::Relaxed) {
@@ -248,8 +249,20 @@ unsafe fn write_some(s: &Socket, lease: &Lease, pieces: &Pieces) -> Result<Writt
         }
         if writer.sleep_until_room((writer.limit() / ROOM_PART).max(1)) {
             lease.waits.store(true, Ordering::Relaxed);
-            for _ in 0..FILLERS {
-                token.announce(Repeat::Always, || write_token(s.fd).is_ok());
+            let mut taken = true;
+            for _ in 0..if blocking { FILLERS_MAX } else { FILLERS } {
+                token.announce(Repeat::Always, || {
+                    taken = write_token(s.fd).is_ok();
+                    taken
+                });
+                if !taken {
+                    break;
+                }
+            }
+            if blocking {
+                // The one that `sleep_in_filler` is going to write.
+                token.announce(Repeat::Always, || true);
+                lease.fillers.fetch_add(1, Ordering::Relaxed);
             }
             return Ok(Written::Full);
         }
@@ -262,10 +275,11 @@ unsafe fn write_some(s: &Socket, lease: &Lease, pieces: &Pieces) -> Result<Writt
 /// The pieces may be read.
 pub unsafe fn send(s: &Socket, lease: &Lease, pieces: &mut Pieces, flags: c_int) -> Result<Moved, Errno> {
     let mut done = 0;
-    let mut deadline = None;
+    // Asked for when the ring is full for the first time.
+    let mut blocking = false;
     while pieces.left() > 0 {
         // SAFETY: the caller vouches for the pieces.
-        let stopped = match unsafe { write_some(s, lease, pieces) } {
+        let stopped = match unsafe { write_some(s, lease, pieces, blocking) } {
             Ok(Written::Bytes(n)) => {
                 pieces.advance(n);
                 done += n;
@@ -273,8 +287,12 @@ pub unsafe fn send(s: &Socket, lease: &Lease, pieces: &mut Pieces, flags: c_int)
             }
             Ok(Written::ByPair) => return Ok(Moved::ByPair(done)),
             Ok(Written::Over) => Err(Errno::EPIPE),
+            Ok(Written::Full) if blocking => sleep_in_filler(s, lease),
             Ok(Written::Full) if flags & libc::MSG_DONTWAIT != 0 || real::is_nonblocking(s.fd) => Err(Errno::EAGAIN),
-            Ok(Written::Full) => wait_for_room(s, &mut deadline),
+            Ok(Written::Full) => {
+                blocking = true;
+                Ok(())
+            }
             Err(e) => Err(e),
         };
         match stopped {
@@ -286,27 +304,21 @@ pub unsafe fn send(s: &Socket, lease: &Lease, pieces: &mut Pieces, flags: c_int)
     Ok(Moved::Bytes(done))
 }
 
-/// Sleeps until POLLOUT, at most SO_SNDTIMEO. EPIPE when the pair is at its end.
-fn wait_for_room(s: &Socket, deadline: &mut Option<Option<u64>>) -> Result<(), Errno> {
-    const SECOND: u64 = 1_000_000_000;
-    let until = *deadline.get_or_insert_with(|| {
-        send_timeout(s.fd).map(|t| real::monotonic_ns().saturating_add(t.tv_sec as u64 * SECOND + t.tv_nsec as u64))
-    });
-    loop {
-        let left = until.map(|until| {
-            let ns = until.saturating_sub(real::monotonic_ns());
-            libc::timespec { tv_sec: (ns / SECOND) as i64, tv_nsec: (ns % SECOND) as i64 }
-        });
-        let mut p = libc::pollfd { fd: s.fd, events: libc::POLLOUT, revents: 0 };
-        let timeout = left.as_ref().map_or(ptr::null(), |t| t as *const libc::timespec);
-        // SAFETY: both structures are locals.
-        match check(unsafe { native::ppoll(&mut p, 1, timeout, ptr::null()) } as _) {
-            Ok(0) => return Err(Errno::EAGAIN),
-            Ok(_) if p.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 => return Err(Errno::EPIPE),
-            Ok(_) => return Ok(()),
-            Err(Errno::EINTR) if real::handlers_restart() => {}
-            Err(e) => return Err(e),
+/// Sleeps as send(2) does until there is room: SO_SNDTIMEO, signals and SA_RESTART are the kernel's. The byte that it is
+/// about was counted before; one that is not written after all is a ghost, which the daemon sees through.
+fn sleep_in_filler(s: &Socket, lease: &Lease) -> Result<(), Errno> {
+    struct Counted<'a>(&'a AtomicU32);
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Release);
         }
+    }
+    let _counted = Counted(&lease.fillers);
+    // SAFETY: one byte of a constant.
+    match check(unsafe { native::send(s.fd, c"".as_ptr().cast(), 1, libc::MSG_NOSIGNAL) } as _) {
+        Ok(_) => Ok(()),
+        Err(Errno::ECONNRESET | Errno::ENOTCONN) => Err(Errno::EPIPE),
+        Err(e) => Err(e),
     }
 }
 

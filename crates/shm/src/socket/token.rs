@@ -89,6 +89,11 @@ impl TokenWord {
         }
     }
 
+    /// Nothing is counted: a byte that was on the pair before this was asked is nobody's token.
+    pub fn is_quiet(&self) -> bool {
+        counted(self.0.load(Acquire)) == 0
+    }
+
     /// The pair was full of unread bytes, which is readable enough.
     fn take_back(&self) {
         for _ in 0..CAS_TRIES {
