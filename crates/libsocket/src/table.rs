@@ -316,6 +316,17 @@ impl Alone {
     }
 }
 
+impl Alone {
+    /// Waits while another thread is alone at work under this number.
+    pub fn wait_for_end(fd: c_int) {
+        let Some(e) = entry(fd) else { return };
+        while e.users.load(Ordering::SeqCst) & ALONE != 0 {
+            // SAFETY: no arguments.
+            let _ = unsafe { real::sys!(SYS_sched_yield) };
+        }
+    }
+}
+
 impl Drop for Alone {
     fn drop(&mut self) {
         self.0.users.fetch_and(!ALONE, Ordering::Release);

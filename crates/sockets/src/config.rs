@@ -296,7 +296,7 @@ pub struct SocketRow {
     /// Who opened it; 0 when no program holds it any more.
     pub pid: u32,
     pub uid: u32,
-    /// `pair` or `ring`.
+    /// How its bytes travel, and why: `pair` (or `pair (REASON)`), `ring`; empty when no program holds it.
     pub mode: String,
 }
 

@@ -42,6 +42,15 @@ impl Mode {
     fn start(self, lab: &Lab, words: &[&str]) -> Running {
         lab.start(&[&["env", self.variable()], words].concat())
     }
+
+    /// The daemon has seen what was asked for: rings where they were forced, and every one of them left before its
+    /// socket was used past the library; otherwise none.
+    fn was_used(self, lab: &Lab) {
+        let counters = lab.command(&["netstat", "-s"]).ok();
+        let seen = |sentence: &str| counters.contains(sentence);
+        let rings = matches!(self, Mode::Ring);
+        assert_eq!(seen("gone over to ring mode"), rings, "{counters}");
+    }
 }
 
 /// Both ends within one instance: what one end does the other end has to bear in its own mode.
@@ -52,6 +61,7 @@ fn within_one_instance(mode: Mode) {
     list.extend(all(MODES, &[V6, "::1"], &run));
     list.extend(all(MANY, &[V4, "127.0.0.1"], &run));
     none_of(list);
+    mode.was_used(&lab);
 }
 
 /// The program on the instance, the agent on the kernel.
@@ -64,6 +74,7 @@ fn against_the_kernel(mode: Mode) {
     list.extend(all(MODES, &[V6, STACK_V6, PEER_V6], &run));
     list.extend(all(MANY, &[V6, STACK_V6, PEER_V6], &run));
     none_of(list);
+    mode.was_used(&lab);
 }
 
 /// The program on the kernel, the agent on the instance: a reader and writer that does nothing special.
@@ -72,6 +83,7 @@ fn from_the_kernel(mode: Mode) {
     let agent = program("agent");
     let _agent = ready(mode.start(&lab, &[&agent, STACK_V4]));
     none_of(all(MODES, &[V4, PEER_V4, STACK_V4], &|words| lab.peer_run(words)));
+    mode.was_used(&lab);
 }
 
 #[test]

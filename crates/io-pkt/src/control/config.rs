@@ -236,9 +236,9 @@ impl Shard {
         let mut rows = Vec::new();
         self.stack.for_each_socket(&mut |view| {
             if at >= from && rows.len() < PAGE_ROWS {
-                let owner =
-                    view.id.and_then(|id| self.table.by_id(id)).and_then(|slot| self.table.get(slot)).map(|s| s.owner);
-                rows.push(tables::socket(&view, owner.map_or(0, |o| o.pid), owner.map_or(0, |o| o.uid)));
+                let holder = view.id.and_then(|id| self.table.by_id(id)).and_then(|slot| self.table.get(slot));
+                let (pid, uid) = holder.map_or((0, 0), |s| (s.owner.pid, s.owner.uid));
+                rows.push(tables::socket(&view, pid, uid, holder.map_or("", |s| s.mode())));
             }
             at += 1;
         });

@@ -98,7 +98,7 @@ pub fn neighbour(stack: &Stack, n: &NeighbourView) -> Neighbour {
 }
 
 /// `pid` and `uid` are those of the socket's opener, 0 when nobody holds it.
-pub fn socket(v: &SocketView, pid: u32, uid: u32) -> SocketRow {
+pub fn socket(v: &SocketView, pid: u32, uid: u32, mode: &str) -> SocketRow {
     let name = match v.kind {
         SocketKind::Tcp => "tcp",
         SocketKind::Udp => "udp",
@@ -115,6 +115,6 @@ pub fn socket(v: &SocketView, pid: u32, uid: u32) -> SocketRow {
         state: v.state.to_owned(),
         pid,
         uid,
-        mode: "pair".to_owned(),
+        mode: mode.to_owned(),
     }
 }

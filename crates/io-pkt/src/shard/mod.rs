@@ -55,6 +55,12 @@ pub struct Counters {
     pub accept_full: u64,
     /// Times that no descriptor was left for a pair.
     pub descriptors_exhausted: u64,
+    /// Streams that went over to ring mode, and back.
+    pub rings_begun: u64,
+    pub rings_left: u64,
+    /// Changes to ring mode that were asked for in vain: something on its way would not have fitted; all memory is shared out.
+    pub rings_put_off: u64,
+    pub rings_without_memory: u64,
 }
 
 impl Counters {
@@ -69,6 +75,10 @@ impl Counters {
             pairs_littered,
             accept_full,
             descriptors_exhausted,
+            rings_begun,
+            rings_left,
+            rings_put_off,
+            rings_without_memory,
         } = *self;
         each("control messages that were no request", bad_requests);
         each("replies whose client was gone", replies_undelivered);
@@ -78,6 +88,10 @@ impl Counters {
         each("sockets closed for litter on a pair without a connection", pairs_littered);
         each("times that the queue of a listener was full", accept_full);
         each("times that no descriptor was left", descriptors_exhausted);
+        each("streams gone over to ring mode", rings_begun);
+        each("streams gone back to pair mode", rings_left);
+        each("changes to ring mode put off", rings_put_off);
+        each("changes to ring mode refused for want of memory", rings_without_memory);
     }
 }
 

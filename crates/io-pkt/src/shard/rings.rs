@@ -56,6 +56,31 @@ impl Drop for Share {
     }
 }
 
+/// Why a stream is in pair mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PairBecause {
+    /// The program has not asked for more: too little has been moved, others have the socket too, or it is
+    /// used past the library.
+    #[default]
+    NotAsked,
+    /// It asked, and something would not have fitted or was on its way.
+    PutOff,
+    NoMemory,
+    /// It was in ring mode, and something was about to be done that needs pair mode.
+    Left,
+}
+
+impl PairBecause {
+    pub fn name(self) -> &'static str {
+        match self {
+            PairBecause::NotAsked => "pair",
+            PairBecause::PutOff => "pair (ring put off)",
+            PairBecause::NoMemory => "pair (no memory for rings)",
+            PairBecause::Left => "pair (ring left)",
+        }
+    }
+}
+
 /// What a stream socket shares with its program.
 pub struct SharedRings {
     arena: Arena,
@@ -63,6 +88,13 @@ pub struct SharedRings {
     /// Until ring mode has begun; then the engine has them.
     ends: Option<(SendBuffer, ReceiveBuffer)>,
     _memory: Share,
+}
+
+impl SharedRings {
+    /// `None` in pair mode.
+    pub fn name(&self) -> Option<&'static str> {
+        (self.mode.now() == Mode::Ring).then_some("ring")
+    }
 }
 
 impl std::fmt::Debug for SharedRings {
@@ -104,7 +136,11 @@ impl Shard {
         let coming = rustix::io::ioctl_fionread(pair).unwrap_or(0) as usize;
         let going = sys::send_queue(pair.as_fd()).unwrap_or(0);
         let sizes = Sizes { tx: size(held.tx + coming), rx: size(held.rx + held.window + going) };
-        let memory = self.ring_memory.take(sizes.tx as usize + sizes.rx as usize).ok_or(Errno::ENOBUFS)?;
+        let Some(memory) = self.ring_memory.take(sizes.tx as usize + sizes.rx as usize) else {
+            stream.pair_because = PairBecause::NoMemory;
+            self.counters.rings_without_memory += 1;
+            return Err(Errno::ENOBUFS);
+        };
         let errno = |e: io::Error| Errno(e.raw_os_error().unwrap_or(libc::ENOMEM));
         let (arena, memfd) = Arena::create(sizes).map_err(errno)?;
         let (send, receive, mode) = arena.daemon();
@@ -133,6 +169,8 @@ impl Shard {
             && stream.ring.as_ref().is_some_and(|r| r.ends.is_some())
         {
             stream.ring = None;
+            stream.pair_because = PairBecause::PutOff;
+            self.counters.rings_put_off += 1;
             self.pump(slot, now);
         }
         result
@@ -165,6 +203,7 @@ impl Shard {
             super::watch_room(epoll, pair, token, false); // for tokens there always is room
         }
         socket.set(ready::WATCHES_ROOM, false);
+        self.counters.rings_begun += 1;
         self.ring_event(slot, Events::READABLE, now);
         Ok(())
     }
@@ -227,6 +266,8 @@ impl Shard {
         read_tokens(pair.as_fd(), scratch, u32::MAX);
         if rings.mode.resume(rings.arena.words().mode()) {
             stream.ring = None;
+            stream.pair_because = PairBecause::Left;
+            self.counters.rings_left += 1;
             // Whatever was an edge meanwhile was none for bytes.
             socket.set(ready::READABLE | ready::WRITABLE, true);
             self.pump(slot, now);

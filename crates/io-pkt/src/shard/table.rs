@@ -11,7 +11,7 @@ use sockets::call::{SocketInfo, SocketState};
 use stack::{Domain, SocketId, SocketKind};
 
 use super::accept::Listener;
-use super::rings::SharedRings;
+use super::rings::{PairBecause, SharedRings};
 use crate::sys::Secrets;
 
 /// Most sockets whose pair is closed but whose error or addresses a program may still ask for. The
@@ -71,6 +71,7 @@ pub struct Stream {
     pub waiter: Option<Waiter>,
     pub listener: Option<Box<Listener>>,
     pub ring: Option<Box<SharedRings>>,
+    pub pair_because: PairBecause,
 }
 
 /// Who sleeps in connect(2).
@@ -95,6 +96,7 @@ impl Stream {
             waiter: None,
             listener: None,
             ring: None,
+            pair_because: PairBecause::default(),
         }
     }
 }
@@ -162,6 +164,14 @@ impl Socket {
         match &self.flow {
             Flow::Stream(stream) => Some(stream.phase),
             Flow::Datagram(_) => None,
+        }
+    }
+
+    /// How its bytes travel, and why, for `netstat -v`.
+    pub fn mode(&self) -> &'static str {
+        match &self.flow {
+            Flow::Stream(stream) => stream.ring.as_ref().and_then(|r| r.name()).unwrap_or(stream.pair_because.name()),
+            Flow::Datagram(_) => "pair",
         }
     }
 

@@ -1,7 +1,7 @@
 //! Into ring mode, and back.
 
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering, fence};
 use std::os::fd::BorrowedFd;
 
 use shm::socket::{Attached, Mode};
@@ -57,7 +57,10 @@ enum Failed {
 pub fn enter(s: &Socket) {
     let _mask = Masked::all();
     let Some(_alone) = Alone::begin(s.fd) else { return };
-    if !crate::process::owns_memory() || !s.is_current() {
+    // What the caller knows of the socket may be older than a `never`.
+    fence(Ordering::SeqCst);
+    let unchanged = table::socket(s.fd).is_some_and(|now| now.handle == s.handle && !now.has(flag::PAIR_ONLY));
+    if !unchanged || table::ring(s.fd) != 0 || !crate::process::owns_memory() || !s.is_current() {
         return;
     }
     match go_over(s) {
@@ -161,6 +164,9 @@ fn tell(s: &Socket, before: u32) -> Result<(), Errno> {
 pub fn never(s: &Socket) {
     if s.is_stream() {
         table::set_flag(s, flag::PAIR_ONLY, true);
+        fence(Ordering::SeqCst);
+        // Who is going over just now has not seen the flag.
+        Alone::wait_for_end(s.fd);
         leave(s);
     }
 }

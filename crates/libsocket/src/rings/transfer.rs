@@ -124,6 +124,9 @@ impl<'a> Turn<'a> {
                 Ok(Taken::Free) => return Ok(Turn { lock, me }),
                 Ok(Taken::AfterDeath) => {
                     let turn = Turn { lock, me };
+                    if words.mode().settle() != Mode::Ring {
+                        return Ok(turn);
+                    }
                     match direction {
                         Direction::Send => words.tx_token().announce(Repeat::Always, || write_token(s.fd).is_ok()),
                         Direction::Receive => {
@@ -192,8 +195,10 @@ fn on_pair(fd: c_int) -> u32 {
 
 /// The daemon waits for what was just read.
 fn announce_room(s: &Socket, lease: &Lease) -> Result<(), Errno> {
-    let _turn = Turn::take(s, lease, Direction::Send)?;
-    lease.ends().words().tx_token().announce(Repeat::Never, || write_token(s.fd).is_ok());
+    // In pair mode it would be a byte of the stream.
+    if let Some(_turn) = turn_in_ring(s, lease, Direction::Send)? {
+        lease.ends().words().tx_token().announce(Repeat::Never, || write_token(s.fd).is_ok());
+    }
     Ok(())
 }
 

@@ -20,13 +20,14 @@ pub const COMMAND: Command = Command {
     name: "netstat",
     summary: "sockets, routes, interfaces and protocol counters",
     usage: &[
-        "[-p PREFIX] [-an] [-f FAMILY] [-p PROTOCOL]",
+        "[-p PREFIX] [-anv] [-f FAMILY] [-p PROTOCOL]",
         "[-p PREFIX] -r | -i [-bn] [-f FAMILY] [-I INTERFACE]",
         "[-p PREFIX] -s [-f FAMILY] [-p PROTOCOL]",
     ],
     details: "\
 -p takes an instance's prefix when it begins with a slash, and otherwise a
-protocol (tcp, udp, icmp, …). FAMILY is inet or inet6.
+protocol (tcp, udp, icmp, …). FAMILY is inet or inet6. -v adds how a socket's
+bytes travel: through its pair of descriptors, and why, or by shared rings.
 ",
     run,
 };
@@ -42,7 +43,7 @@ fn run(words: Vec<OsString>) -> Result<u8, Failure> {
     let words = texts(words)?;
     let mut options = Getopt::new(&words, "ainrsbvp:f:I:");
     let (mut prefix, mut protocol, mut interface) = (None, None, None);
-    let (mut all, mut bytes, mut view) = (false, false, 'n');
+    let (mut all, mut bytes, mut verbose, mut view) = (false, false, false, 'n');
     let mut families = Families { inet: true, inet6: true };
     while let Some((letter, value)) = options.option()? {
         match letter {
@@ -51,6 +52,7 @@ fn run(words: Vec<OsString>) -> Result<u8, Failure> {
             'f' => families = family(value)?,
             'a' => all = true,
             'b' => bytes = true,
+            'v' => verbose = true,
             'I' => (interface, view) = (Some(value), 'i'),
             'r' | 'i' | 's' => {
                 if !matches!(view, 'n') && view != letter {
@@ -81,7 +83,7 @@ fn run(words: Vec<OsString>) -> Result<u8, Failure> {
             Reply::Statistics(groups) => statistics::groups(&groups, families, protocol)?,
             _ => return Err(instance.garbled().into()),
         },
-        _ => sockets::table(&instance.sockets()?, all, families, protocol)?,
+        _ => sockets::table(&instance.sockets()?, all, verbose, families, protocol)?,
     };
     stdout::print(&text)?;
     Ok(0)

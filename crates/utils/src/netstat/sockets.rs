@@ -10,8 +10,14 @@ use crate::command::Failure;
 /// Protocols in the order they are printed.
 const ORDER: &[&str] = &["tcp", "udp", "sctp", "icmp", "raw"];
 
-/// Without `all`, no listeners and no sockets without a peer.
-pub fn table(rows: &[SocketRow], all: bool, families: Families, protocol: Option<&str>) -> Result<String, Failure> {
+/// Without `all`, no listeners and no sockets without a peer; `verbose`: with the mode of each.
+pub fn table(
+    rows: &[SocketRow],
+    all: bool,
+    verbose: bool,
+    families: Families,
+    protocol: Option<&str>,
+) -> Result<String, Failure> {
     if let Some(name) = protocol
         && !ORDER.contains(&name.trim_end_matches('6'))
     {
@@ -32,11 +38,13 @@ pub fn table(rows: &[SocketRow], all: bool, families: Families, protocol: Option
         let servers = if all { " (including servers)" } else { "" };
         let gap = if text.is_empty() { "" } else { "\n" };
         text.push_str(&format!("{gap}Active {name} connections{servers}\n"));
-        text.push_str("Proto Recv-Q Send-Q  Local Address          Foreign Address        State\n");
+        text.push_str("Proto Recv-Q Send-Q  Local Address          Foreign Address        State");
+        text.push_str(if verbose { "        Mode\n" } else { "\n" });
         for r in chosen {
             let (local, peer) = (dotted(r.local), dotted(r.peer));
+            let mode = if verbose { &r.mode } else { "" };
             let line = format!(
-                "{:<5} {:>6} {:>6}  {local:<22} {peer:<22} {}",
+                "{:<5} {:>6} {:>6}  {local:<22} {peer:<22} {:<12} {mode}",
                 r.protocol, r.recv_queue, r.send_queue, r.state
             );
             text.push_str(line.trim_end());
@@ -96,7 +104,7 @@ mod tests {
     #[test]
     fn the_layout_is_netbsds() {
         assert_eq!(
-            table(&rows(), true, BOTH, None),
+            table(&rows(), true, false, BOTH, None),
             Ok("\
 Active Internet connections (including servers)
 Proto Recv-Q Send-Q  Local Address          Foreign Address        State
@@ -113,17 +121,24 @@ tcp6       0     12  *.80                   *.*                    LISTEN
     }
 
     #[test]
+    fn verbose_shows_how_the_bytes_travel() {
+        let text = table(&rows(), true, true, BOTH, None).expect("no protocol named");
+        assert!(text.lines().nth(1).is_some_and(|head| head.ends_with("State        Mode")), "{text}");
+        assert!(text.lines().nth(2).is_some_and(|line| line.ends_with("LISTEN       pair")), "{text}");
+    }
+
+    #[test]
     fn without_all_only_connections_are_shown() {
-        let text = table(&rows(), false, BOTH, None).expect("no protocol named");
+        let text = table(&rows(), false, false, BOTH, None).expect("no protocol named");
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.starts_with("Active Internet connections\n"));
     }
 
     #[test]
     fn one_protocol_and_one_family() {
-        let text = table(&rows(), true, Families { inet: true, inet6: false }, Some("udp")).expect("known");
+        let text = table(&rows(), true, false, Families { inet: true, inet6: false }, Some("udp")).expect("known");
         assert!(text.contains("udp") && !text.contains("tcp"), "{text}");
-        let e = table(&rows(), true, BOTH, Some("xtp")).map_err(|f| f.message);
+        let e = table(&rows(), true, false, BOTH, Some("xtp")).map_err(|f| f.message);
         assert_eq!(e, Err("xtp: unknown protocol (tcp, udp, sctp, icmp, raw)".into()));
     }
 }
