@@ -7,6 +7,7 @@ mod frames;
 mod links;
 mod pairs;
 mod programs;
+mod rings;
 mod tables;
 
 use std::process::Command;
