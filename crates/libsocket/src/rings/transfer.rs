@@ -25,6 +25,8 @@ const ROOM_PART: usize = 4;
 const FILLERS: u32 = sockets::call::CONNECT_FILLERS;
 /// More than fit into the least send buffer (six).
 const FILLERS_MAX: u32 = 16;
+/// How often a token is waited for that was counted and not yet written.
+const LATE_TOKENS: usize = 64;
 /// How often a peeking reader that waits for more looks again.
 const PEEK_PAUSE: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
@@ -356,12 +358,21 @@ unsafe fn read_some(s: &Socket, lease: &Lease, pieces: &Pieces, flags: c_int) ->
     if !reader.is_empty() && (n > 0 || pieces.left() == 0) {
         return Ok(Read::Bytes(n));
     }
-    let cleared = token.clear(|| reader.is_empty(), |n| read_tokens(s.fd, n));
-    Ok(match cleared {
-        _ if n > 0 => Read::Bytes(n),
-        Cleared::Busy => Read::Again,
-        Cleared::Quiet { taken } => Read::Empty(taken),
-    })
+    let mut taken = 0;
+    for _ in 0..LATE_TOKENS {
+        match token.clear(|| reader.is_empty(), |n| read_tokens(s.fd, n)) {
+            Cleared::Busy => return Ok(if n > 0 { Read::Bytes(n) } else { Read::Again }),
+            Cleared::Quiet { taken: some } => taken += some,
+        }
+        if token.is_quiet() {
+            break;
+        }
+        // We were quicker than the daemon, which is about to write the token for what we have read already: nobody is to
+        // find the descriptor readable for that.
+        // SAFETY: no arguments.
+        let _ = unsafe { sys!(SYS_sched_yield) };
+    }
+    Ok(if n > 0 { Read::Bytes(n) } else { Read::Empty(taken) })
 }
 
 /// recv(2) into all pieces.
