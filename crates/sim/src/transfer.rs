@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use shm::socket::{Arena, Sizes};
 use stack::random::Random;
-use stack::{Domain, Duration, Events, Shutdown, SocketId, SocketKind, Stack};
+use stack::{Domain, Duration, Events, Instant, Shutdown, SocketId, SocketKind, Stack};
 
 use crate::{Faults, Host, Network};
 
@@ -12,8 +13,12 @@ fn byte(salt: u64, at: usize) -> u8 {
     ((at as u64).wrapping_mul(0x9e37_79b9).wrapping_add(salt) >> 7) as u8
 }
 
+/// A side changes between rings of the engine's own and rings that it shares (ring mode) once in so many looks.
+const CHANGE_ONE_IN: u64 = 25;
+/// Bytes of a shared ring: some are too small for what is held, which puts the change off.
+const RING_SIZES: [u32; 3] = [256 << 10, 512 << 10, 1 << 20];
+
 /// One side of a connection: what it sends, what it got.
-#[derive(Debug)]
 struct Side {
     host: usize,
     id: SocketId,
@@ -28,6 +33,22 @@ struct Side {
     ended: bool,
     /// Reads at most this much at a time, so that windows close now and then.
     appetite: usize,
+    rings: Option<Arena>,
+    /// Changes made, and put off.
+    changes: u64,
+    put_off: u64,
+}
+
+impl std::fmt::Debug for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Side { host, id, to_send, sent, expect, got, finished, closed, ended, .. } = self;
+        let rings = self.rings.is_some();
+        write!(
+            f,
+            "Side(host {host}, {id:?}, sent {sent} of {to_send}, got {got} of {expect}, finished {finished}, closed \
+             {closed}, ended {ended}, rings {rings})"
+        )
+    }
 }
 
 impl Side {
@@ -39,33 +60,74 @@ impl Side {
         let before = (self.sent, self.got, self.finished);
         let now = network.now;
         let stack: &mut Stack = &mut network.hosts[self.host].stack;
-        if self.sent < self.to_send
-            && let Some((ring, pool)) = stack.tx_ring(self.id)
-        {
-            let n = ring.free().min(self.to_send - self.sent).min(1 + random.below(20_000) as usize);
-            let bytes: Vec<u8> = (self.sent..self.sent + n).map(|i| byte(self.salt, i)).collect();
-            self.sent += ring.push(pool, &bytes);
-            stack.sent(self.id);
+        if random.below(CHANGE_ONE_IN) == 0 {
+            self.change(stack, random);
         }
+        self.write(stack, random);
         if self.sent == self.to_send && !self.finished && stack.shutdown(now, self.id, Shutdown::Write).is_ok() {
             self.finished = true;
             stack.sent(self.id);
         }
         let mut buf = vec![0; 1 + random.below(self.appetite as u64) as usize];
-        if let Some(ring) = stack.rx_ring(self.id) {
-            let n = ring.peek(0, &mut buf);
-            for (i, &b) in buf[..n].iter().enumerate() {
-                assert_eq!(b, byte(self.expect_salt, self.got + i), "byte {} of the stream", self.got + i);
-            }
-            self.got += n;
-            assert!(self.got <= self.expect, "more bytes than were sent");
-            stack.received(now, self.id, n);
+        let n = self.read(stack, &mut buf, now);
+        for (i, &b) in buf[..n].iter().enumerate() {
+            assert_eq!(b, byte(self.expect_salt, self.got + i), "byte {} of the stream", self.got + i);
         }
+        self.got += n;
+        assert!(self.got <= self.expect, "more bytes than were sent");
         if self.finished && self.got == self.expect && stack.at_end(self.id) {
             stack.close(now, self.id);
             self.closed = true;
         }
         self.closed || before != (self.sent, self.got, self.finished)
+    }
+
+    fn write(&mut self, stack: &mut Stack, random: &mut Random) {
+        let most = (self.to_send - self.sent).min(1 + random.below(20_000) as usize);
+        let bytes: Vec<u8> = (self.sent..self.sent + most).map(|i| byte(self.salt, i)).collect();
+        if let Some(arena) = &self.rings {
+            // Before the connection stands, and after its end, there are no rings.
+            self.sent += arena.program().0.write(&bytes);
+            stack.note_sent(self.id);
+        } else if let Some((ring, pool)) = stack.tx_ring(self.id) {
+            self.sent += ring.push(pool, &bytes);
+            stack.sent(self.id);
+        }
+    }
+
+    fn read(&self, stack: &mut Stack, buf: &mut [u8], now: Instant) -> usize {
+        if let Some(arena) = &self.rings {
+            let n = arena.program().1.read(buf);
+            stack.note_read(now, self.id);
+            return n;
+        }
+        let n = stack.rx_ring(self.id).map_or(0, |ring| ring.peek(0, buf));
+        stack.received(now, self.id, n);
+        n
+    }
+
+    /// To shared rings, or back, in the middle of whatever is under way.
+    fn change(&mut self, stack: &mut Stack, random: &mut Random) {
+        if self.rings.is_some() {
+            if let Some((tx, rx)) = stack.copies(self.id) {
+                stack.unshare(self.id, tx, rx);
+                self.rings = None;
+                self.changes += 1;
+            }
+            return;
+        }
+        let size = |random: &mut Random| RING_SIZES[random.below(RING_SIZES.len() as u64) as usize];
+        let sizes = Sizes { tx: size(random), rx: size(random) };
+        let (arena, _memfd) = Arena::create(sizes).expect("memory for two rings");
+        let (mut send, mut receive, _) = arena.daemon();
+        match stack.copy_into(self.id, 0, &mut send, &mut receive) {
+            Ok(()) => {
+                stack.share(self.id, send, receive);
+                self.rings = Some(arena);
+                self.changes += 1;
+            }
+            Err(_) => self.put_off += 1,
+        }
     }
 }
 
@@ -79,6 +141,9 @@ pub struct Outcome {
     pub retransmitted: u64,
     pub timeouts: u64,
     pub fast_retransmits: u64,
+    /// Changes between rings of the engine's own and shared ones, and those that were put off.
+    pub changes: u64,
+    pub put_off: u64,
 }
 
 /// Faults and sizes drawn from a seed: loss up to 20 %, and everything else at once.
@@ -146,6 +211,9 @@ pub fn run(seed: u64) -> Outcome {
             closed: false,
             ended: false,
             appetite: 1 + random.below(50_000) as usize,
+            rings: None,
+            changes: 0,
+            put_off: 0,
         });
     }
     let sizes: Vec<(SocketAddr, usize, usize, u64)> = clients
@@ -204,6 +272,9 @@ pub fn run(seed: u64) -> Outcome {
                 closed: false,
                 ended: false,
                 appetite: 1 + random.below(50_000) as usize,
+                rings: None,
+                changes: 0,
+                put_off: 0,
             });
         }
         let mut worked = false;
@@ -243,6 +314,8 @@ pub fn run(seed: u64) -> Outcome {
         reordered: network.statistics().reordered,
         duplicated: network.statistics().duplicated,
         corrupted: network.statistics().corrupted,
+        changes: clients.iter().chain(&servers).map(|s| s.changes).sum(),
+        put_off: clients.iter().chain(&servers).map(|s| s.put_off).sum(),
         ..Outcome::default()
     };
     for host in &network.hosts {

@@ -31,6 +31,8 @@ fn every_byte_arrives_once_in_order_and_every_connection_ends() {
         all.retransmitted += o.retransmitted;
         all.timeouts += o.timeouts;
         all.fast_retransmits += o.fast_retransmits;
+        all.changes += o.changes;
+        all.put_off += o.put_off;
     }
     println!("{all:?}");
     if many {
@@ -42,6 +44,8 @@ fn every_byte_arrives_once_in_order_and_every_connection_ends() {
             ("retransmissions", all.retransmitted),
             ("time-outs", all.timeouts),
             ("fast retransmits", all.fast_retransmits),
+            ("changes of mode", all.changes),
+            ("changes put off", all.put_off),
         ] {
             assert!(n > 0, "a run without {what} proves nothing");
         }
