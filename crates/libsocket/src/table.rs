@@ -415,4 +415,17 @@ mod tests {
         assert_eq!(socket(fd).map(|s| s.state()), Some(SocketState::Fresh));
         clear(fd);
     }
+
+    #[test]
+    fn who_changes_the_mode_is_alone_and_one_who_could_not_lets_nobody_in() {
+        let fd = 60_002;
+        let used = Use::begin(fd).expect("nobody is alone");
+        assert!(Alone::begin(fd).is_none(), "one is at work");
+        drop(used);
+        let alone = Alone::begin(fd).expect("nobody is at work");
+        assert!(Alone::begin(fd).is_none() && Use::begin(fd).is_none());
+        assert!(Use::begin(fd).is_none(), "still alone");
+        drop(alone);
+        assert!(Use::begin(fd).is_some());
+    }
 }

@@ -125,3 +125,33 @@ pub fn release(reference: u64) {
         slot.word.fetch_and(!COUNT, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shm::socket::{Arena, Sizes};
+    use std::os::fd::AsFd;
+
+    fn attached() -> Attached {
+        let (arena, memfd) = Arena::create(Sizes { tx: 4096, rx: 4096 }).expect("memory for two rings");
+        drop(arena.daemon()); // which sets the limits
+        Attached::new(memfd.as_fd()).expect("just made")
+    }
+
+    #[test]
+    fn a_place_stays_mapped_until_the_last_one_goes_and_is_nobody_elses_afterwards() {
+        let lease = Lease::place(attached()).expect("a free place");
+        let reference = lease.reference();
+        assert!(retain(reference), "the table's");
+        let second = Lease::take(reference).expect("it is there");
+        drop(lease);
+        release(reference);
+        assert_eq!(second.ends().writer().write(b"still mapped"), 12);
+        drop(second);
+        assert!(Lease::take(reference).is_none() && !retain(reference));
+        let next = Lease::place(attached()).expect("a free place");
+        assert!(next.reference() != reference && Lease::take(reference).is_none());
+        release(reference); // counts nothing off that is another's
+        assert_eq!(next.ends().writer().held(), 0);
+    }
+}
