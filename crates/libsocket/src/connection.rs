@@ -12,6 +12,7 @@ use sockets::call::{AcceptMessage, CONNECT_FILLERS, Op, SocketInfo, SocketState}
 
 use crate::control::{self, Request};
 use crate::real::{self, Errno, check, sys};
+use crate::rings::Way;
 use crate::stream::{End, end};
 use crate::table::{self, Socket, flag};
 use crate::{address, identify, native, rings, stock};
@@ -355,11 +356,17 @@ pub fn shutdown(s: &Socket, how: c_int) -> Result<usize, Errno> {
     let connected = settle(s)? == SocketState::Connected;
     if how != libc::SHUT_WR {
         rings::never(s); // what is unread will be nobody's
-    } else if connected && rings::shut_for_writing(s) {
-        // The pair stays open: the daemon is told by it what is read.
-        control::order(Op::Shutdown, s.handle, &[&how.to_ne_bytes()])?;
-        return Ok(0);
     }
+    // In pair mode it stays there until the pair is shut down.
+    let _pair = match rings::way(s) {
+        Way::Pair(used) => used,
+        Way::Ring(_) if connected && how == libc::SHUT_WR && rings::shut_for_writing(s) => {
+            // The pair stays open: the daemon is told by it what is read.
+            control::order(Op::Shutdown, s.handle, &[&how.to_ne_bytes()])?;
+            return Ok(0);
+        }
+        Way::Ring(_) => table::Use::none(),
+    };
     if connected && has_hung_up(s)? {
         // Both ends may have ended: then there is no connection to shut down (ENOTCONN).
         control::call(&Request::new(Op::PeerAddr, s.handle, &[]), &mut [0u8; WireAddr::LEN])?;

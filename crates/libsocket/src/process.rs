@@ -25,19 +25,24 @@ pub fn begin() {
                 let _ = sys!(SYS_munmap, page, PAGE);
             }
         }
-        libc::pthread_atfork(Some(before_fork), None, Some(after_fork));
+        libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork));
     }
     owner().store(real::pid(), Ordering::Release);
 }
 
 extern "C" fn before_fork() {
     let errno = real::errno();
-    crate::rings::leave_all();
+    crate::rings::before_fork();
     real::set_errno(errno);
+}
+
+extern "C" fn after_fork_in_parent() {
+    crate::rings::after_fork(false);
 }
 
 extern "C" fn after_fork() {
     take_over();
+    crate::rings::after_fork(true);
 }
 
 fn owner() -> &'static AtomicI32 {
@@ -47,6 +52,7 @@ fn owner() -> &'static AtomicI32 {
 
 fn take_over() {
     crate::rings::forked();
+    crate::table::forget_users();
     crate::control::forget_inherited();
     owner().store(real::pid(), Ordering::Release);
 }

@@ -236,10 +236,11 @@ pub fn set_ring(s: &Socket, reference: u64) {
 pub fn forget_ring(reference: u64) {
     for fd in 0..high() {
         let Some(e) = entry(fd) else { return };
-        let forgotten = e.ring.compare_exchange(reference, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if forgotten {
+        if e.ring.load(Ordering::Acquire) == reference {
             e.meta.fetch_or(flag::PAIR_ONLY, Ordering::AcqRel);
-            rings::release(reference);
+            if e.ring.compare_exchange(reference, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                rings::release(reference);
+            }
         }
     }
 }
@@ -301,6 +302,16 @@ impl Drop for Use {
             e.users.fetch_sub(1, Ordering::Release);
         }
     }
+}
+
+/// Nobody is at work under this number just now.
+pub fn is_unused(fd: c_int) -> bool {
+    entry(fd).is_some_and(|e| e.users.load(Ordering::Relaxed) == 0)
+}
+
+/// In the child of a fork: those who were at work are the parent's.
+pub fn forget_users() {
+    (0..high()).filter_map(entry).for_each(|e| e.users.store(0, Ordering::Relaxed));
 }
 
 /// The only call at work under a number, until it is dropped.

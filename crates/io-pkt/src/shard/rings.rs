@@ -1,10 +1,11 @@
 //! Ring mode (`docs/rings.md`): a hot stream's bytes lie in memory that its program shares, and only tokens travel
 //! through the pair. The program asks for each change; the daemon makes it between two turns of its loop.
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use errno::Errno;
 use shm::socket::{Arena, Cleared, DaemonMode, Mode, ReceiveBuffer, Repeat, SendBuffer, Sizes};
@@ -31,20 +32,20 @@ const READS: usize = 64;
 
 /// Bytes of rings handed out, of all sockets.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Rc<Cell<usize>>);
+pub(super) struct Memory(Arc<AtomicUsize>);
 
-/// A socket's part of [`Memory`], until it is dropped.
+/// A connection's part of [`Memory`], until it is dropped: with the send ring, which outlives the socket.
 #[derive(Debug)]
 struct Share {
-    all: Rc<Cell<usize>>,
+    all: Arc<AtomicUsize>,
     bytes: usize,
 }
 
 impl Memory {
     fn take(&self, bytes: usize) -> Option<Share> {
-        let after = self.0.get() + bytes;
+        let after = self.0.load(Relaxed) + bytes;
         (after <= MEMORY_MAX).then(|| {
-            self.0.set(after);
+            self.0.store(after, Relaxed);
             Share { all: self.0.clone(), bytes }
         })
     }
@@ -52,7 +53,7 @@ impl Memory {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.all.set(self.all.get() - self.bytes);
+        self.all.fetch_sub(self.bytes, Relaxed);
     }
 }
 
@@ -87,7 +88,6 @@ pub struct SharedRings {
     mode: DaemonMode,
     /// Until ring mode has begun; then the engine has them.
     ends: Option<(SendBuffer, ReceiveBuffer)>,
-    _memory: Share,
 }
 
 impl SharedRings {
@@ -143,8 +143,9 @@ impl Shard {
         };
         let errno = |e: io::Error| Errno(e.raw_os_error().unwrap_or(libc::ENOMEM));
         let (arena, memfd) = Arena::create(sizes).map_err(errno)?;
-        let (send, receive, mode) = arena.daemon();
-        stream.ring = Some(Box::new(SharedRings { arena, mode, ends: Some((send, receive)), _memory: memory }));
+        let (mut send, receive, mode) = arena.daemon();
+        send.keep(Arc::new(memory));
+        stream.ring = Some(Box::new(SharedRings { arena, mode, ends: Some((send, receive)) }));
         Ok(memfd)
     }
 
@@ -282,9 +283,14 @@ impl Shard {
         let Some(rings) = &mut stream.ring else { return };
         match rings.mode.now() {
             Mode::Ring => {}
-            _ if hangup => {
-                // Nobody is left to end a change.
+            mode if hangup => {
+                // Nobody is left to end a change. In `Drain` what lies in the pair is fillers.
                 stream.ring = None;
+                if mode == Mode::Drain
+                    && let Some(pair) = &socket.pair
+                {
+                    read_tokens(pair.as_fd(), &mut self.scratch, u32::MAX);
+                }
                 socket.set(ready::READABLE, true);
                 return self.pump(slot, now);
             }

@@ -7,7 +7,7 @@ use core::ffi::{c_int, c_long, c_uint, c_void};
 
 use crate::real::{Errno, Next, answer, next_fn, raw};
 use crate::rings::Lease;
-use crate::table::{self, Socket, flag};
+use crate::table::{self, Socket};
 use crate::{control, hook, native, process, rings};
 
 /// What the table held of a number.
@@ -54,7 +54,7 @@ fn before_copy(source: &Option<Socket>, new: c_int) {
     if (0..=libc::STDERR_FILENO).contains(&new) {
         rings::never(s);
     } else if table::ring(s.fd) == 0 {
-        table::set_flag(s, flag::PAIR_ONLY, true);
+        rings::stay(s);
     }
 }
 

@@ -116,7 +116,7 @@ leaving! {
     vfork() { rings::leave_all() }
     _Fork() { rings::leave_all() }
     clone(_entry: *const c_void, _stack: *const c_void, flags: c_int) {
-        if flags & libc::CLONE_VM == 0 {
+        if flags & libc::CLONE_FILES == 0 {
             rings::leave_all();
         }
     }
@@ -162,12 +162,12 @@ pub fn by_number(call: i64, arguments: [usize; 2]) {
         return rings::leave_all();
     }
     match call {
-        libc::SYS_clone if arguments[0] as c_ulong & libc::CLONE_VM as c_ulong == 0 => rings::leave_all(),
+        libc::SYS_clone if arguments[0] as c_ulong & libc::CLONE_FILES as c_ulong == 0 => rings::leave_all(),
         // The flags stand first in `struct clone_args` (clone(2)).
         libc::SYS_clone3 if arguments[1] >= size_of::<u64>() && arguments[0] != 0 => {
             // SAFETY: the caller of clone3(2) vouches for its arguments.
             let flags = unsafe { *(arguments[0] as *const u64) };
-            if flags & libc::CLONE_VM as u64 == 0 {
+            if flags & libc::CLONE_FILES as u64 == 0 {
                 rings::leave_all();
             }
         }

@@ -9,7 +9,7 @@ use sockets::call::{Op, SocketState};
 
 use super::OFF;
 use super::slots::Lease;
-use super::transfer::{Direction, Turn};
+use super::transfer::{Direction, Turn, in_filler};
 use crate::control::{self, Request};
 use crate::hooks::sandbox;
 use crate::real::{self, Errno, sys};
@@ -59,8 +59,10 @@ pub fn enter(s: &Socket) {
     let Some(_alone) = Alone::begin(s.fd) else { return };
     // What the caller knows of the socket may be older than a `never`.
     fence(Ordering::SeqCst);
-    let unchanged = table::socket(s.fd).is_some_and(|now| now.handle == s.handle && !now.has(flag::PAIR_ONLY));
-    if !unchanged || table::ring(s.fd) != 0 || !crate::process::owns_memory() || !s.is_current() {
+    let may = |now: &Socket| now.handle == s.handle && !now.has(flag::PAIR_ONLY);
+    let Some(s) = &table::socket(s.fd).filter(may) else { return };
+    let forking = FORKING.load(Ordering::SeqCst) != 0;
+    if forking || table::ring(s.fd) != 0 || !crate::process::owns_memory() || !s.is_current() {
         return;
     }
     match go_over(s) {
@@ -68,6 +70,11 @@ pub fn enter(s: &Socket) {
             // The table counts one of its own.
             if super::retain(lease.reference()) {
                 table::set_ring(s, lease.reference());
+            }
+            // A watcher that was registered meanwhile has seen no ring.
+            fence(Ordering::SeqCst);
+            if table::socket(s.fd).is_some_and(|now| now.has(flag::EDGES)) {
+                lease.ends().reader().watch_edge();
             }
         }
         Err(Failed::Now) => table::moved_anew(s.fd),
@@ -117,9 +124,6 @@ fn ask_for_rings(s: &Socket, lease: &Lease) -> Option<()> {
     // The tokens come behind what was in the pair.
     take_off(s.fd, before.unwrap_or(0));
     let _ = real::set_native_option(s.fd, libc::SOL_SOCKET, libc::SO_SNDBUF, 0);
-    if s.has(flag::EDGES) {
-        ends.reader().watch_edge();
-    }
     Some(())
 }
 
@@ -163,12 +167,17 @@ fn tell(s: &Socket, before: u32) -> Result<(), Errno> {
 /// Keeps a stream in pair mode from now on: something will use it past the library.
 pub fn never(s: &Socket) {
     if s.is_stream() {
-        table::set_flag(s, flag::PAIR_ONLY, true);
-        fence(Ordering::SeqCst);
-        // Who is going over just now has not seen the flag.
-        Alone::wait_for_end(s.fd);
+        stay(s);
         leave(s);
     }
+}
+
+/// Lets a stream that is in pair mode not go over any more. (It may have done so just before.)
+pub fn stay(s: &Socket) {
+    table::set_flag(s, flag::PAIR_ONLY, true);
+    fence(Ordering::SeqCst);
+    // Who is going over just now has not seen the flag.
+    Alone::wait_for_end(s.fd);
 }
 
 /// Goes back to pair mode for good. Where that cannot be (the connection is over, a thread was stopped in its turn), the
@@ -177,7 +186,8 @@ pub fn leave(s: &Socket) {
     let Some(lease) = Lease::take(table::ring(s.fd)) else { return };
     let _mask = Masked::all();
     let words = lease.ends().words();
-    if go_back(s, &lease).is_some() {
+    // A handler that broke in on its own thread's sleep in a filler cannot wait for its end.
+    if !in_filler() && go_back(s, &lease).is_some() {
         table::forget_ring(lease.reference());
     } else {
         words.mode().share();
@@ -224,7 +234,26 @@ pub fn drain(s: &Socket, lease: &Lease) {
     let _ = tell(s, 0);
 }
 
-/// Before fork(2): every stream is about to be in two processes.
+/// Forks under way: nothing goes over meanwhile.
+static FORKING: AtomicU32 = AtomicU32::new(0);
+
+/// Before fork(2).
+pub fn before_fork() {
+    FORKING.fetch_add(1, Ordering::SeqCst);
+    leave_all();
+}
+
+/// After fork(2) in both processes: streams that other threads made meanwhile are in both as well.
+pub fn after_fork(in_child: bool) {
+    each_stream(|s| table::set_flag(s, flag::PAIR_ONLY, true));
+    if in_child {
+        FORKING.store(0, Ordering::SeqCst);
+    } else {
+        FORKING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Every stream is about to be in two processes.
 pub fn leave_all() {
     each_stream(|s| never(s));
 }
@@ -257,6 +286,7 @@ fn each_stream(each: impl Fn(&Socket)) {
 pub fn wants_edges(s: &Socket) {
     if s.is_stream() {
         table::set_flag(s, flag::EDGES, true);
+        fence(Ordering::SeqCst);
         if let Some(lease) = Lease::take(table::ring(s.fd)) {
             lease.ends().reader().watch_edge();
         }

@@ -12,7 +12,9 @@ mod change;
 mod slots;
 mod transfer;
 
-pub use change::{begin, leave_all, leave_all_inherited, leave_for_ever, never, wants_edges};
+pub use change::{
+    after_fork, before_fork, begin, leave_all, leave_all_inherited, leave_for_ever, never, stay, wants_edges,
+};
 pub use slots::{Lease, release, retain};
 pub use transfer::{Moved, Pieces, forked, receive, send, unread, unsent};
 
@@ -36,7 +38,7 @@ pub fn way(s: &Socket) -> Way {
         if s.has(table::flag::PAIR_ONLY) {
             return Way::Pair(table::Use::none());
         }
-        if !asked && change::is_due(s) {
+        if !asked && change::is_due(s) && table::is_unused(s.fd) {
             asked = true;
             change::enter(s);
             continue;
@@ -52,8 +54,11 @@ pub fn way(s: &Socket) -> Way {
 
 /// Nothing more is to be written to a socket in ring mode; the daemon is the caller's to tell. False in pair mode.
 pub fn shut_for_writing(s: &Socket) -> bool {
-    let lease = Lease::take(table::ring(s.fd));
-    lease.inspect(|lease| lease.shut.store(true, Ordering::Release)).is_some()
+    let Some(lease) = Lease::take(table::ring(s.fd)) else { return false };
+    // In the send turn, so that nothing is published after the end.
+    let _turn = transfer::Turn::take(s, &lease, transfer::Direction::Send);
+    lease.shut.store(true, Ordering::Release);
+    true
 }
 
 /// No socket of this process may go over any more.

@@ -256,14 +256,16 @@ unsafe fn write_some(s: &Socket, lease: &Lease, pieces: &Pieces, blocking: bool)
         }
         if writer.sleep_until_room((writer.limit() / ROOM_PART).max(1)) {
             lease.waits.store(true, Ordering::Relaxed);
-            let mut taken = true;
+            let mut written = Ok(1);
             for _ in 0..if blocking { FILLERS_MAX } else { FILLERS } {
                 token.announce(Repeat::Always, || {
-                    taken = write_token(s.fd).is_ok();
-                    taken
+                    written = write_token(s.fd);
+                    written.is_ok()
                 });
-                if !taken {
-                    break;
+                match written {
+                    Ok(_) => {}
+                    Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(Written::Over),
+                    Err(_) => break,
                 }
             }
             if blocking {
@@ -311,6 +313,15 @@ pub unsafe fn send(s: &Socket, lease: &Lease, pieces: &mut Pieces, flags: c_int)
     Ok(Moved::Bytes(done))
 }
 
+thread_local! {
+    /// How deep the calling thread is in fillers: more than once by handlers.
+    static IN_FILLER: Cell<u32> = const { Cell::new(0) };
+}
+
+pub fn in_filler() -> bool {
+    IN_FILLER.with(|n| n.get() != 0)
+}
+
 /// Sleeps as send(2) does until there is room: SO_SNDTIMEO, signals and SA_RESTART are the kernel's. The byte that it is
 /// about was counted before; one that is not written after all is a ghost, which the daemon sees through.
 fn sleep_in_filler(s: &Socket, lease: &Lease) -> Result<(), Errno> {
@@ -318,8 +329,10 @@ fn sleep_in_filler(s: &Socket, lease: &Lease) -> Result<(), Errno> {
     impl Drop for Counted<'_> {
         fn drop(&mut self) {
             self.0.fetch_sub(1, Ordering::Release);
+            IN_FILLER.with(|n| n.set(n.get() - 1));
         }
     }
+    IN_FILLER.with(|n| n.set(n.get() + 1));
     let _counted = Counted(&lease.fillers);
     // SAFETY: one byte of a constant.
     match check(unsafe { native::send(s.fd, c"".as_ptr().cast(), 1, libc::MSG_NOSIGNAL) } as _) {
@@ -414,6 +427,10 @@ pub unsafe fn receive(s: &Socket, lease: &Lease, pieces: &mut Pieces, flags: c_i
                 if vain > 2 {
                     let _turn = Turn::take(s, lease, Direction::Receive)?;
                     lease.ends().words().rx_token().recount(|| on_pair(s.fd));
+                }
+                // Once more, for a call that could not have the send turn.
+                if reader.room_wanted() {
+                    let _ = announce_room(s, lease);
                 }
                 let end = match sleep(s, flags) {
                     Ok(1..) => continue,

@@ -21,6 +21,8 @@ pub struct SendBuffer {
     /// Bytes that the program is to leave in the ring at most (SO_SNDBUF); the shared one is a copy.
     limit: u32,
     faults: u32,
+    /// Kept as long as the ring is in use.
+    kept: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
 impl std::fmt::Debug for SendBuffer {
@@ -32,9 +34,15 @@ impl std::fmt::Debug for SendBuffer {
 impl SendBuffer {
     pub(crate) fn new(map: Arc<Map>, region: Arc<Region>) -> SendBuffer {
         let limit = region.size() as u32;
-        let mut buffer = SendBuffer { map, region, head: 0, len: 0, limit: 0, faults: 0 };
+        let mut buffer = SendBuffer { map, region, head: 0, len: 0, limit: 0, faults: 0, kept: None };
         buffer.set_limit(limit as usize);
         buffer
+    }
+
+    /// Keeps something as long as the ring is in use, which is longer than its socket: what is sent is kept until it is
+    /// acknowledged.
+    pub fn keep(&mut self, what: Arc<dyn std::any::Any + Send + Sync>) {
+        self.kept = Some(what);
     }
 
     /// Begins anew with the bytes that `held` holds, at a change to ring mode, while the program keeps its hands

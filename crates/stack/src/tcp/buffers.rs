@@ -69,10 +69,9 @@ impl SendQueue {
         }
     }
 
-    /// The bytes that a shared ring holds, in a ring of our own.
+    /// The bytes that a shared ring holds as far as they were taken note of, in a ring of our own.
     pub fn copied(&mut self, pool: &mut Pool) -> Option<Ring> {
         let SendQueue::Shared(buffer) = self else { return None };
-        buffer.refresh();
         let mut ring = Ring::new(buffer.len());
         copy(&mut ring, pool, buffer.len(), |at, to| {
             buffer.peek(at, to);
