@@ -59,6 +59,17 @@ impl RxSlot {
         self.0.offload = offload;
     }
 
+    /// Names a frame in the queue's own memory ([`crate::Queue::memory`]) in place of one in the buffer.
+    ///
+    /// # Safety
+    /// `len` bytes from `data` lie in that memory, and nobody writes to them before the queue's `rx_done`
+    /// or next `rx`.
+    pub unsafe fn lend(&mut self, data: *const u8, len: usize, offload: Offload) {
+        self.0.data = data.cast_mut();
+        self.0.len = len as u32;
+        self.0.offload = offload;
+    }
+
     /// Bytes of the frame that was put in.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {

@@ -22,6 +22,6 @@ pub use driver::Driver;
 pub use errno::Errno;
 pub use frame::{Offload, RxSlot, TxPacket};
 pub use host::{AddressPlan, Caps, Failure, Host, Level, LinkInfo, LinkState, SuggestedConfig, last_errno};
-pub use link::{Link, LinkFlags, LinkStats, Queue};
+pub use link::{Link, LinkFlags, LinkStats, Memory, Queue};
 pub use options::{Kind, OptionSpec, Options};
 pub use protocol::{LinkDesc, Protocol, Stack, Wanted};

@@ -84,6 +84,29 @@ pub trait Queue: Send + 'static {
 
     /// Takes packets in order; how many. Fewer than offered: full for now.
     fn tx(&mut self, packets: &[TxPacket]) -> Result<usize, Errno>;
+
+    /// Where `rx` may leave frames for the host to read ([`RxSlot::lend`]); asked for once.
+    fn memory(&self) -> Option<Memory> {
+        None
+    }
+
+    /// The host has read the frames that the last `rx` lent.
+    fn rx_done(&mut self) {}
+}
+
+/// Memory of a queue's own, which stays where it is as long as the queue lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    base: *const u8,
+    length: usize,
+}
+
+impl Memory {
+    /// # Safety
+    /// The bytes are readable as long as the queue lives that shows them to the host.
+    pub unsafe fn new(base: *const u8, length: usize) -> Memory {
+        Memory { base, length }
+    }
 }
 
 /// What `link_ctx` points to.
@@ -172,6 +195,8 @@ impl<L: Link> Ops<L> {
         stats: Some(Self::stats),
         pool: None,
         detach: Some(Self::detach),
+        memory: Some(Self::memory),
+        rx_done: Some(Self::rx_done),
     };
 
     // SAFETY, for all entries: the host passes the context that link_new was given, keeps it alive
@@ -226,6 +251,25 @@ impl<L: Link> Ops<L> {
             unsafe { stats.write(LinkStats { size: size_of::<LinkStats>() as u32, ..kept }) };
             Ok(0)
         })
+    }
+
+    unsafe extern "C" fn memory(ctx: *mut c_void, queue: u32, memory: *mut raw::iopkt_memory) -> c_int {
+        let cx = unsafe { Context::<L>::of(ctx) };
+        cx.enter("memory", || {
+            if let Some(Memory { base, length }) = unsafe { cx.queue(queue) }?.memory() {
+                let size = size_of::<raw::iopkt_memory>() as u32;
+                unsafe { memory.write(raw::iopkt_memory { size, reserved: 0, base, length: length as u64 }) };
+            }
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn rx_done(ctx: *mut c_void, queue: u32) {
+        let cx = unsafe { Context::<L>::of(ctx) };
+        cx.enter("rx_done", || {
+            unsafe { cx.queue(queue) }?.rx_done();
+            Ok(0)
+        });
     }
 
     unsafe extern "C" fn detach(ctx: *mut c_void) {

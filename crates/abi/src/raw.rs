@@ -80,6 +80,15 @@ pub struct iopkt_pool {
 
 #[derive(Clone, Copy)]
 #[repr(C)]
+pub struct iopkt_memory {
+    pub size: u32,
+    pub reserved: u32,
+    pub base: *const u8,
+    pub length: u64,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
 pub struct iopkt_rx {
     pub data: *mut u8,
     pub pool_offset: u64,
@@ -200,6 +209,8 @@ pub struct iopkt_link_ops {
     pub stats: Option<unsafe extern "C" fn(*mut c_void, *mut iopkt_link_stats) -> c_int>,
     pub pool: Option<unsafe extern "C" fn(*mut c_void, u32, *const iopkt_pool) -> c_int>,
     pub detach: Option<unsafe extern "C" fn(*mut c_void)>,
+    pub memory: Option<unsafe extern "C" fn(*mut c_void, u32, *mut iopkt_memory) -> c_int>,
+    pub rx_done: Option<unsafe extern "C" fn(*mut c_void, u32)>,
 }
 
 /// The host's name for a link; only the host knows what it points to.

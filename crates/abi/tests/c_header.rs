@@ -47,6 +47,7 @@ fn sizes_offsets_and_constants_agree() {
         iopkt_option { name, help, type = kind, reserved }
         iopkt_offload { flags, gso_type, hdr_len, gso_size, csum_start, csum_offset }
         iopkt_pool { size, memfd, base, length, stride, headroom, own_first, own_count }
+        iopkt_memory { size, reserved, base, length }
         iopkt_rx { data, pool_offset, room, len, offload, reserved }
         iopkt_tx { iov, iov_count, len, offload, reserved }
         iopkt_suggested_config {
@@ -65,7 +66,8 @@ fn sizes_offsets_and_constants_agree() {
             total_collision_frames, dribble_bits,
         }
         iopkt_link_ops {
-            size, reserved, fd, rx, tx, tx_fd, set_flags, multicast, set_mac, set_mtu, stats, pool, detach,
+            size, reserved, fd, rx, tx, tx_fd, set_flags, multicast, set_mac, set_mtu, stats, pool, detach, memory,
+            rx_done,
         }
         iopkt_host { abi_version, size, log, fail, option, option_u32, link_new, link_state }
         iopkt_driver { abi_version, size, name, description, options, attach }

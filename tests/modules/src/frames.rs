@@ -86,10 +86,10 @@ impl Port {
                 return;
             }
             self.queue.rx(&mut self.pool).expect("rx");
-            for frame in self.pool.frames() {
-                if each(frame.data, &frame.offload) {
-                    return;
-                }
+            let enough = self.pool.frames().any(|frame| each(frame.data, &frame.offload));
+            self.queue.done(&mut self.pool);
+            if enough {
+                return;
             }
         }
     }
@@ -98,7 +98,9 @@ impl Port {
     pub fn burst(&mut self, within: Duration) -> Vec<(Vec<u8>, Offload)> {
         readable(self.queue.fd().expect("a descriptor to poll"), within);
         self.queue.rx(&mut self.pool).expect("rx");
-        self.pool.frames().map(|f| (f.data.to_vec(), f.offload)).collect()
+        let frames = self.pool.frames().map(|f| (f.data.to_vec(), f.offload)).collect();
+        self.queue.done(&mut self.pool);
+        frames
     }
 
     /// Polls the queue, whatever comes, until the device reports a change of state.

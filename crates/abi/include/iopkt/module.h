@@ -85,10 +85,21 @@ struct iopkt_pool {
     uint32_t own_count;  /* as many as iopkt_link_info.own_frames asked for, if there are */
 };
 
+/* Memory of the driver's own, in which it leaves received frames for the host to
+ * read: a ring that the kernel or the hardware fills. */
+struct iopkt_memory {
+    uint32_t size; /* of this structure */
+    uint32_t reserved;
+    const uint8_t *base;
+    uint64_t length;
+};
+
 /* One place for a received frame. On entry `data` names `room` writable bytes;
  * on return `len` of them are filled. A driver with frames of its own in the
  * pool may exchange: it puts another of them into data and pool_offset and
- * keeps the one that was offered. */
+ * keeps the one that was offered. One that has shown memory of its own may lend
+ * a frame there: it puts that into data and leaves pool_offset as it is. The host
+ * reads it until rx_done, and offers the same place of the pool again. */
 struct iopkt_rx {
     uint8_t *data;
     uint64_t pool_offset; /* of data, in the pool's mapping */
@@ -231,6 +242,12 @@ struct iopkt_link_ops {
     /* Ends the link: its threads, descriptors and memory. No call follows, and the
      * driver makes none for this link once it returns. */
     void (*detach)(void *link_ctx);
+    /* The queue's memory for frames to lend, there until detach; comes zeroed and
+     * stays so when there is none. Called before the first rx. Optional. */
+    int (*memory)(void *link_ctx, uint32_t queue, struct iopkt_memory *memory);
+    /* The frames lent by the last rx have been read. Comes after each rx that lent
+     * any, before the next rx, from the thread of rx. Needed with memory. */
+    void (*rx_done)(void *link_ctx, uint32_t queue);
 };
 
 /* --------------------------------------------------------------------- host */

@@ -98,7 +98,9 @@ impl Port {
                     }
                 }
             }
-            if n < self.pool.burst() {
+            let drained = n < self.pool.burst();
+            self.queue.done(&mut self.pool);
+            if drained {
                 return Ok(true);
             }
         }

@@ -12,7 +12,7 @@ use abi::{Caps, Errno, LinkFlags, LinkStats, Offload, SuggestedConfig, raw};
 use super::host::{Attachment, ReportedState};
 use super::library::text;
 use super::naming::HeldName;
-use super::pool::{FramePool, Memory};
+use super::pool::{FramePool, Lender, Memory};
 use super::{ModuleError, outcome};
 
 /// Frames handed to a driver in one call.
@@ -88,7 +88,7 @@ impl PendingLink {
         let (info, ops) = unsafe {
             let (info_size, ops_size) = ((*info).size, (*ops).size);
             if (info_size as usize) < offset_of!(raw::iopkt_link_info, up) + 4
-                || (ops_size as usize) < size_of::<raw::iopkt_link_ops>()
+                || (ops_size as usize) < offset_of!(raw::iopkt_link_ops, memory)
             {
                 return Err(format!("link_new with structures of {info_size} and {ops_size} bytes: too small"));
             }
@@ -362,13 +362,33 @@ impl LinkQueue {
 
     /// The pool to receive into, `burst` frames a call. Call it once, before the first rx.
     pub fn make_pool(&mut self, burst: usize) -> Result<FramePool, Errno> {
-        let pool = FramePool::with_own(burst, self.own_frames)?;
+        let mut pool = FramePool::with_own(burst, self.own_frames)?;
         if let Some(tell) = self.shared.raw.ops.pool {
             self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner).push(pool.memory());
             // SAFETY: the driver's entry; the memory lives until the link was detached.
             outcome(unsafe { tell(self.shared.raw.ctx, self.index, &pool.describe()) })?;
         }
+        if let Some(lender) = self.lender()? {
+            pool.lend_from(lender);
+        }
         Ok(pool)
+    }
+
+    /// The driver's memory for frames that it lends, if it has some and wants it back.
+    fn lender(&self) -> Result<Option<Lender>, Errno> {
+        let (Some(ask), Some(_)) = (self.shared.raw.ops.memory, self.shared.raw.ops.rx_done) else { return Ok(None) };
+        let size = size_of::<raw::iopkt_memory>() as u32;
+        let mut memory = raw::iopkt_memory { size, reserved: 0, base: core::ptr::null(), length: 0 };
+        // SAFETY: the driver's entry, with a structure of the size it says.
+        outcome(unsafe { ask(self.shared.raw.ctx, self.index, &mut memory) })?;
+        let base = memory.base as usize;
+        let length = memory.length as usize;
+        if base == 0 || length == 0 {
+            return Ok(None);
+        }
+        base.checked_add(length).ok_or(Errno::EFAULT)?;
+        let link: Arc<dyn Send + Sync> = Arc::<Shared>::clone(&self.shared);
+        Ok(Some(Lender { base, length, _link: link }))
     }
 
     pub fn index(&self) -> usize {
@@ -395,10 +415,21 @@ impl LinkQueue {
     pub fn rx(&mut self, pool: &mut FramePool) -> Result<usize, Errno> {
         let rx = self.shared.raw.ops.rx.ok_or(Errno::ENODEV)?;
         self.check()?;
+        self.done(pool);
         let (descs, n) = pool.offer();
         // SAFETY: as above, with n descriptors of the pool's memory.
         let got = unsafe { rx(self.shared.raw.ctx, self.index, descs, n) };
         pool.accept(outcome(got)?)
+    }
+
+    /// Lets the frames of the last burst go; those that the driver lent go back to it. Until then
+    /// [`Self::fd`] may poll readable for them.
+    pub fn done(&mut self, pool: &mut FramePool) {
+        let lent = pool.take_back();
+        if let Some(rx_done) = self.shared.raw.ops.rx_done.filter(|_| lent) {
+            // SAFETY: the driver's entry with its context; nobody can read the frames any more.
+            unsafe { rx_done(self.shared.raw.ctx, self.index) };
+        }
     }
 
     /// Hands frames to the driver, in order; how many it took. Fewer than given: wait until

@@ -24,6 +24,22 @@ pub struct FramePool {
     own: u32,
     offered: usize,
     filled: usize,
+    lender: Option<Lender>,
+}
+
+/// Memory of the driver's own in which it lends frames.
+pub(super) struct Lender {
+    pub(super) base: usize,
+    pub(super) length: usize,
+    /// Keeps the link, and so its memory, until no frame of it can be read any more.
+    pub(super) _link: Arc<dyn Send + Sync>,
+}
+
+impl Lender {
+    fn holds(&self, desc: &raw::iopkt_rx) -> bool {
+        let start = (desc.data as usize).wrapping_sub(self.base);
+        self.length.checked_sub(start).is_some_and(|left| desc.len as usize <= left)
+    }
 }
 
 // SAFETY: a frame offered to nobody is touched by the pool alone; drivers write to the offered ones
@@ -67,7 +83,7 @@ impl FramePool {
             offload: Offload::NONE,
             reserved: [0; 3],
         };
-        let mut pool = FramePool { memory, descs: vec![empty; burst], own, offered: burst, filled: 0 };
+        let mut pool = FramePool { memory, descs: vec![empty; burst], own, offered: burst, filled: 0, lender: None };
         pool.reset();
         Ok(pool)
     }
@@ -90,8 +106,8 @@ impl FramePool {
     /// The `i`th frame of the last burst; panics when there were not so many.
     pub fn frame(&self, i: usize) -> ReceivedFrame<'_> {
         let desc = &self.descs[..self.filled][i];
-        // SAFETY: `accept` checked that these bytes lie in the mapping; nobody writes to them before the
-        // next `offer`, which needs &mut self.
+        // SAFETY: `accept` checked that these bytes lie in the mapping or with the lender; nobody writes to
+        // them before the next `offer` or `take_back`, which need &mut self.
         let data = unsafe { core::slice::from_raw_parts(desc.data, desc.len as usize) };
         ReceivedFrame { data, offload: desc.offload }
     }
@@ -118,12 +134,32 @@ impl FramePool {
         Arc::clone(&self.memory)
     }
 
-    pub(super) fn offer(&mut self) -> (*mut raw::iopkt_rx, u32) {
-        if self.filled > 0 {
-            let average = self.descs[..self.filled].iter().map(|d| d.len as usize).sum::<usize>() / self.filled;
-            self.offered = (BURST_BYTES / average.max(1)).clamp(BURST_MIN.min(self.descs.len()), self.descs.len());
+    pub(super) fn lend_from(&mut self, lender: Lender) {
+        self.lender = Some(lender);
+    }
+
+    /// Forgets the frames of the last burst. True when some were lent: their lender is to be told.
+    pub(super) fn take_back(&mut self) -> bool {
+        let filled = std::mem::take(&mut self.filled);
+        if filled == 0 {
+            return false;
         }
-        self.filled = 0;
+        let mut bytes = 0;
+        let mut lent = false;
+        for desc in &mut self.descs[..filled] {
+            bytes += desc.len as usize;
+            if self.lender.as_ref().is_some_and(|l| l.holds(desc)) {
+                lent = true;
+                // SAFETY: the place in the mapping that stood here before.
+                desc.data = unsafe { self.memory.base.add(desc.pool_offset as usize) };
+            }
+        }
+        let average = (bytes / filled).max(1);
+        self.offered = (BURST_BYTES / average).clamp(BURST_MIN.min(self.descs.len()), self.descs.len());
+        lent
+    }
+
+    pub(super) fn offer(&mut self) -> (*mut raw::iopkt_rx, u32) {
         for desc in &mut self.descs[..self.offered] {
             desc.len = 0;
             desc.offload = Offload::NONE;
@@ -144,7 +180,14 @@ impl FramePool {
 
     fn holds(&self, desc: &raw::iopkt_rx) -> bool {
         let start = (desc.data as usize).wrapping_sub(self.memory.base as usize);
-        start < self.memory.length && start % STRIDE + desc.len as usize <= STRIDE
+        let pooled = start < self.memory.length && start % STRIDE + desc.len as usize <= STRIDE;
+        pooled || (self.lender.as_ref().is_some_and(|l| l.holds(desc)) && self.has_place(desc))
+    }
+
+    /// Whether what a lent frame stands for is a place of the pool still.
+    fn has_place(&self, desc: &raw::iopkt_rx) -> bool {
+        let place = desc.pool_offset;
+        place < self.memory.length as u64 && place % STRIDE as u64 == HEADROOM as u64
     }
 
     fn reset(&mut self) {
@@ -217,6 +260,37 @@ mod tests {
         assert_eq!(pool.accept(3), Err(Errno::EFAULT));
         pool.offer();
         assert_eq!(pool.accept(2), Ok(2));
+    }
+
+    #[test]
+    fn a_frame_that_is_lent_is_read_where_it_lies_and_its_place_offered_again() {
+        let ring = [7u8; 100];
+        let mut pool = FramePool::new(2).unwrap();
+        let lend = |pool: &mut FramePool, at: usize, len: u32| {
+            let (descs, _) = pool.offer();
+            // SAFETY: the test is the driver here.
+            let desc = unsafe { &mut *descs };
+            let place = desc.data;
+            desc.data = ring.as_ptr().wrapping_add(at).cast_mut();
+            desc.len = len;
+            (pool.accept(1), place)
+        };
+        assert_eq!(lend(&mut pool, 0, 100).0, Err(Errno::EFAULT), "nobody said that it is lent memory");
+        let lender = Lender { base: ring.as_ptr() as usize, length: ring.len(), _link: Arc::new(()) };
+        pool.lend_from(lender);
+        let (accepted, place) = lend(&mut pool, 40, 60);
+        assert_eq!(accepted, Ok(1));
+        assert_eq!(pool.frame(0).data, &ring[40..]);
+        assert!(pool.take_back(), "the lender is told");
+        assert!(!pool.take_back(), "once");
+        assert_eq!(pool.offer().0.cast::<*mut u8>(), pool.descs.as_mut_ptr().cast());
+        assert_eq!(pool.descs[0].data, place);
+        assert_eq!(lend(&mut pool, 40, 61).0, Err(Errno::EFAULT), "beyond its end");
+        assert_eq!(lend(&mut pool, 101, 0).0, Err(Errno::EFAULT));
+        // A frame in the pool is nobody's to take back.
+        pool.offer();
+        assert_eq!(pool.accept(2), Ok(2));
+        assert!(!pool.take_back());
     }
 
     #[test]
