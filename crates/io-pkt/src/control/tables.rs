@@ -26,7 +26,7 @@ pub fn interface(now: Instant, link: &LinkView<'_>, port: PortCounters) -> Inter
             rx_packets: c.rx_packets,
             rx_bytes: c.rx_bytes,
             rx_errors: c.rx_errors + port.rx_errors,
-            rx_dropped: c.rx_dropped,
+            rx_dropped: c.rx_dropped + port.rx_dropped,
             rx_multicast: c.rx_multicast,
             tx_packets: c.tx_packets,
             tx_bytes: c.tx_bytes,

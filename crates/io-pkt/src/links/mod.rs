@@ -188,7 +188,7 @@ impl Links {
     // --- questions -------------------------------------------------------------------------------
 
     pub fn counters(&mut self, id: LinkId) -> PortCounters {
-        self.port_of(id).map(|p| p.counters).unwrap_or_default()
+        self.port_of(id).map(Port::counters).unwrap_or_default()
     }
 
     pub fn description(&mut self, id: LinkId) -> Option<String> {

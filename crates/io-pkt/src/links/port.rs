@@ -26,7 +26,9 @@ const BACKLOG_MAX: usize = 1024;
 pub struct PortCounters {
     pub rx_errors: u64,
     pub tx_errors: u64,
-    /// No room in the driver, nor in our queue.
+    /// The driver had no room for a frame that came.
+    pub rx_dropped: u64,
+    /// No room in the driver, nor in our queue; or given up by the driver.
     pub tx_dropped: u64,
 }
 
@@ -67,6 +69,17 @@ pub(super) struct Port {
 }
 
 impl Port {
+    /// What was counted here and, of drops, by the driver.
+    pub(super) fn counters(&mut self) -> PortCounters {
+        let mut counters = self.counters;
+        // What a driver does not keep is zero.
+        if let Ok(driver) = self.device.stats() {
+            counters.rx_dropped = counters.rx_dropped.saturating_add(driver.rx_dropped);
+            counters.tx_dropped = counters.tx_dropped.saturating_add(driver.tx_dropped);
+        }
+        counters
+    }
+
     /// Up to a turn's bursts. True: the link is drained.
     pub(super) fn receive(
         &mut self,
