@@ -35,9 +35,9 @@ impl Counters {
         add(&self.tx_dropped, packets as u64);
     }
 
-    /// A frame came for which there was no room.
+    /// Frames came for which there was no room. From any thread.
     pub fn rx_dropped(&self, packets: u64) {
-        add(&self.rx_dropped, packets);
+        self.rx_dropped.fetch_add(packets, Relaxed);
     }
 
     /// The sum over a link's queues.

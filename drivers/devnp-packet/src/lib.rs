@@ -6,10 +6,10 @@
 //! promiscuous for that. The host's configuration of the interface is never changed.
 
 mod queue;
+mod ring;
 mod socket;
 
 use core::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use abi::{
@@ -19,6 +19,8 @@ use abi::{
 
 use hostlink::{Interface, LinkWatch};
 use queue::PacketQueue;
+use ring::Rings;
+use socket::{Setup, Sockets};
 
 /// Packet sockets that share an interface by flow.
 const QUEUES_MAX: u32 = abi::raw::QUEUES_MAX;
@@ -34,6 +36,7 @@ impl Driver for Packet {
         OptionSpec::new(c"promisc", Kind::Bool, c"make the interface promiscuous (on, unless mac= is its own)"),
         OptionSpec::new(c"offload", Kind::Bool, c"checksum and segmentation offload, merged frames (on)"),
         OptionSpec::new(c"qdisc_bypass", Kind::Bool, c"send around the host's queueing discipline (off)"),
+        OptionSpec::new(c"ring", Kind::U32, c"MiB of each of two receive rings; 0: receive by calls (2)"),
         OptionSpec::END,
     ];
 
@@ -41,21 +44,27 @@ impl Driver for Packet {
         let name = options.text("if").ok_or_else(which_interface)?;
         let interface = Interface::find(name)?;
         let mac = options.mac("mac").unwrap_or_else(|| derived_mac(&interface));
-        let setup = socket::Setup {
+        let setup = Setup {
             promisc: options.flag("promisc", mac != interface.mac),
             offload: options.flag("offload", true),
             qdisc_bypass: options.flag("qdisc_bypass", false),
             mac,
         };
         let count = options.number_in("queues", 1..=QUEUES_MAX)?.unwrap_or(1);
-        let sockets = socket::open_all(&interface, &setup, count)?;
+        let blocks = options.number_in("ring", 0..=ring::BLOCKS_MAX)?.unwrap_or(ring::BLOCKS);
+        let (sockets, rings) = open(host, &interface, &setup, count, blocks)?;
+        let with_rings = !rings.is_empty();
+        socket::start_all(&interface, &setup, &sockets)?;
         let watch = LinkWatch::open(&interface)?;
         // Read only now: what changes later, the watch reports.
         let state = LinkState::new(interface.is_running());
         let counters: Vec<_> = (0..count).map(|_| Arc::new(Counters::default())).collect();
         let mut watches = Some(watch).into_iter();
-        let queues = sockets.iter().zip(&counters).map(|(socket, counters)| {
-            PacketQueue::new(Arc::clone(socket), watches.next(), Arc::clone(counters), state.clone(), setup.offload)
+        let mut rings = rings.into_iter();
+        let queues = sockets.iter().zip(&counters).map(|(sockets, counters)| {
+            let vnet = setup.offload;
+            let (sockets, counters) = (Arc::clone(sockets), Arc::clone(counters));
+            PacketQueue::new(sockets, rings.next(), watches.next(), counters, state.clone(), vnet)
         });
         let queues = queues.collect::<Result<Vec<_>, _>>()?;
         let info = LinkInfo {
@@ -70,7 +79,11 @@ impl Driver for Packet {
         };
         host.log(
             Level::Debug,
-            format_args!("{} is {}, {count} queue(s), {setup:?}", interface.name, mac::text(interface.mac)),
+            format_args!(
+                "{} is {}, {count} queue(s), {setup:?}, rings: {with_rings}",
+                interface.name,
+                mac::text(interface.mac)
+            ),
         );
         let link = PacketLink { sockets, counters, filter: Mutex::new(Filter { mac, promisc: false }) };
         host.add_link(&info, &state, link, queues)
@@ -89,8 +102,30 @@ fn derived_mac(interface: &Interface) -> [u8; 6] {
     mac::derived(&[&interface.mac, interface.name.as_bytes()].concat())
 }
 
+/// The sockets of each queue, and their rings where these are wanted and can be had.
+fn open(
+    host: Host,
+    interface: &Interface,
+    setup: &Setup,
+    count: u32,
+    blocks: u32,
+) -> Result<(Vec<Arc<Sockets>>, Vec<Rings>), Failure> {
+    let with_rings = (blocks > 0).then(|| Sockets::open_with_rings(interface, setup, count, blocks));
+    let (sockets, rings) = match with_rings {
+        Some(Ok(opened)) => opened,
+        without => {
+            let sockets = Sockets::open(interface, setup, count)?;
+            if let Some(Err(Failure { text, .. })) = without {
+                host.log(Level::Warn, format_args!("{}: receives by calls, without a ring: {text}", interface.name));
+            }
+            (sockets, Vec::new())
+        }
+    };
+    Ok((sockets.into_iter().map(Arc::new).collect(), rings))
+}
+
 struct PacketLink {
-    sockets: Vec<Arc<OwnedFd>>,
+    sockets: Vec<Arc<Sockets>>,
     counters: Vec<Arc<Counters>>,
     filter: Mutex<Filter>,
 }
@@ -107,7 +142,7 @@ impl PacketLink {
         let mut filter = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut filter);
         let wanted = (!filter.promisc).then_some(filter.mac);
-        self.sockets.iter().try_for_each(|s| socket::set_filter(s.as_fd(), wanted))
+        self.sockets.iter().try_for_each(|s| s.set_filter(wanted))
     }
 }
 
@@ -128,8 +163,8 @@ impl Link for PacketLink {
     }
 
     fn stats(&self) -> Result<LinkStats, Errno> {
-        for (socket, counters) in self.sockets.iter().zip(&self.counters) {
-            counters.rx_dropped(socket::take_drops(socket.as_fd()));
+        for (sockets, counters) in self.sockets.iter().zip(&self.counters) {
+            counters.rx_dropped(sockets.take_drops());
         }
         Ok(Counters::sum(self.counters.iter().map(|c| &**c)))
     }

@@ -1,4 +1,4 @@
-//! Packet sockets: opening and setting them up, their filter, their drop counter.
+//! Packet sockets: opening and setting them up, their filters, their drop counters.
 
 use core::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -7,8 +7,10 @@ use std::sync::Arc;
 use abi::{Errno, Failure, last_errno};
 use hostlink::Interface;
 
-/// Bytes (as the kernel counts them, overhead included) that may wait to be received: some hundred
-/// merged frames, or ten thousand small ones.
+use crate::ring::Rings;
+
+/// Bytes (as the kernel counts them, overhead included) that may wait to be received without a ring: some
+/// hundred merged frames, or ten thousand small ones.
 const RECV_BUFFER: c_int = 16 << 20;
 /// Bytes that may be on their way out.
 const SEND_BUFFER: c_int = 4 << 20;
@@ -30,23 +32,124 @@ pub struct Setup {
     pub mac: [u8; 6],
 }
 
-/// One socket for each queue; the kernel deals flows out among them by a symmetric hash.
-pub fn open_all(interface: &Interface, setup: &Setup, count: u32) -> Result<Vec<Arc<OwnedFd>>, Failure> {
-    let sockets: Result<Vec<_>, Failure> = (0..count).map(|_| open(interface, setup).map(Arc::new)).collect();
-    let sockets = sockets?;
-    if count > 1 {
-        let mut group = (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_UNIQUEID) << 16;
-        for (i, socket) in sockets.iter().enumerate() {
-            let failed = |e: Errno| Failure::new(e, format!("queues={count}: PACKET_FANOUT: {e}"));
-            set(socket.as_fd(), libc::SOL_PACKET, PACKET_FANOUT, &group).map_err(failed)?;
-            if i == 0 {
-                // The kernel chose a group number that nobody uses; the others join it.
-                let chosen: u32 = get(socket.as_fd(), libc::SOL_PACKET, PACKET_FANOUT).map_err(failed)?;
-                group = chosen & 0xffff | PACKET_FANOUT_HASH << 16;
+/// The sockets of one queue.
+pub struct Sockets {
+    /// Sends, and receives: everything, or what fits into a small slot.
+    main: OwnedFd,
+    /// Where there are rings: receives the frames that are longer than so many bytes.
+    large: Option<(OwnedFd, u32)>,
+}
+
+/// Which frames a socket is to receive.
+#[derive(Clone, Copy)]
+enum Share {
+    All,
+    UpTo(u32),
+    Beyond(u32),
+}
+
+impl Sockets {
+    /// For all queues of a link, not bound yet.
+    pub fn open(interface: &Interface, setup: &Setup, count: u32) -> Result<Vec<Sockets>, Failure> {
+        let one = |_| Ok(Sockets { main: open(interface, setup)?, large: None });
+        (0..count).map(one).collect()
+    }
+
+    /// The same with rings, for which all queues have about `blocks` blocks of each kind.
+    pub fn open_with_rings(
+        interface: &Interface,
+        setup: &Setup,
+        count: u32,
+        blocks: u32,
+    ) -> Result<(Vec<Sockets>, Vec<Rings>), Failure> {
+        let blocks = (blocks / count).max(1);
+        let one = |_| {
+            let (main, large) = (open(interface, setup)?, open(interface, setup)?);
+            let rings = Rings::new(main.as_fd(), large.as_fd(), blocks, interface.mtu, setup.offload)?;
+            Ok((Sockets { main, large: Some((large, rings.small_max())) }, rings))
+        };
+        (0..count).map(one).collect()
+    }
+
+    pub fn main(&self) -> BorrowedFd<'_> {
+        self.main.as_fd()
+    }
+
+    fn large(&self) -> Option<BorrowedFd<'_>> {
+        self.large.as_ref().map(|(socket, _)| socket.as_fd())
+    }
+
+    /// Each that receives.
+    pub fn each(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [Some(self.main()), self.large()].into_iter().flatten()
+    }
+
+    /// Lets through frames for `mac` and for groups; `None`: for anyone.
+    pub fn set_filter(&self, mac: Option<[u8; 6]>) -> Result<(), Errno> {
+        match &self.large {
+            None => set_filter(self.main(), Share::All, mac),
+            Some((large, small_max)) => {
+                set_filter(self.main(), Share::UpTo(*small_max), mac)?;
+                set_filter(large.as_fd(), Share::Beyond(*small_max), mac)
             }
         }
     }
-    Ok(sockets)
+
+    /// Frames that found no room since the last call; reading resets the kernel's counts.
+    pub fn take_drops(&self) -> u64 {
+        self.each().map(take_drops).sum()
+    }
+
+    /// What the kernel had to say of the sockets outside any call: the last of it. None keeps an error.
+    pub fn take_error(&self) -> Result<(), Errno> {
+        let mut last = Ok(());
+        for socket in self.each() {
+            match get::<c_int>(socket, libc::SOL_SOCKET, libc::SO_ERROR)? {
+                0 => {}
+                error => last = Err(Errno(error)),
+            }
+        }
+        last
+    }
+
+    fn start(&self, interface: &Interface, setup: &Setup) -> Result<(), Failure> {
+        let failed = |e| Failure::new(e, format!("{}: {e}", interface.name));
+        self.set_filter(Some(setup.mac)).map_err(failed)?;
+        if self.large.is_none() {
+            buffer(self.main(), libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, RECV_BUFFER);
+        }
+        buffer(self.main(), libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, SEND_BUFFER);
+        self.each().try_for_each(|socket| bind(socket, interface.index)).map_err(failed)?;
+        if setup.promisc {
+            be_promiscuous(self.main(), interface)?;
+        }
+        Ok(())
+    }
+}
+
+/// Lets the frames come. The kernel deals flows out among several queues by a symmetric hash, the same for
+/// the small frames and the large ones.
+pub fn start_all(interface: &Interface, setup: &Setup, queues: &[Arc<Sockets>]) -> Result<(), Failure> {
+    queues.iter().try_for_each(|q| q.start(interface, setup))?;
+    share_out(queues.iter().map(|q| q.main()), queues.len())?;
+    share_out(queues.iter().filter_map(|q| q.large()), queues.len())
+}
+
+fn share_out<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>, count: usize) -> Result<(), Failure> {
+    if count == 1 {
+        return Ok(());
+    }
+    let failed = |e: Errno| Failure::new(e, format!("queues={count}: PACKET_FANOUT: {e}"));
+    let mut group = (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_UNIQUEID) << 16;
+    for (i, socket) in sockets.enumerate() {
+        set(socket, libc::SOL_PACKET, PACKET_FANOUT, &group).map_err(failed)?;
+        if i == 0 {
+            // The kernel chose a group number that nobody uses; the others join it.
+            let chosen: u32 = get(socket, libc::SOL_PACKET, PACKET_FANOUT).map_err(failed)?;
+            group = chosen & 0xffff | PACKET_FANOUT_HASH << 16;
+        }
+    }
+    Ok(())
 }
 
 fn open(interface: &Interface, setup: &Setup) -> Result<OwnedFd, Failure> {
@@ -71,22 +174,18 @@ fn open(interface: &Interface, setup: &Setup) -> Result<OwnedFd, Failure> {
     if setup.qdisc_bypass {
         option(PACKET_QDISC_BYPASS, "qdisc_bypass", 1)?;
     }
-    buffer(fd, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, RECV_BUFFER);
-    buffer(fd, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, SEND_BUFFER);
-    let failed = |e| Failure::new(e, format!("{}: {e}", interface.name));
-    set_filter(fd, Some(setup.mac)).map_err(failed)?;
-    bind(fd, interface.index).map_err(failed)?;
-    if setup.promisc {
-        let request = libc::packet_mreq {
-            mr_ifindex: interface.index,
-            mr_type: libc::PACKET_MR_PROMISC as u16,
-            mr_alen: 0,
-            mr_address: [0; 8],
-        };
-        set(fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
-            .map_err(|e| Failure::new(e, format!("{}: promisc: {e}", interface.name)))?;
-    }
     Ok(socket)
+}
+
+fn be_promiscuous(fd: BorrowedFd<'_>, interface: &Interface) -> Result<(), Failure> {
+    let request = libc::packet_mreq {
+        mr_ifindex: interface.index,
+        mr_type: libc::PACKET_MR_PROMISC as u16,
+        mr_alen: 0,
+        mr_address: [0; 8],
+    };
+    set(fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
+        .map_err(|e| Failure::new(e, format!("{}: promisc: {e}", interface.name)))
 }
 
 fn refused(errno: Errno) -> Failure {
@@ -118,9 +217,11 @@ fn buffer(fd: BorrowedFd<'_>, force: c_int, plain: c_int, bytes: c_int) {
     }
 }
 
-/// Lets through frames for `mac` and for groups (`None`: for anyone), and none with a VLAN tag: the
-/// kernel has cut those tags off, so the frames would pass for untagged ones.
-pub fn set_filter(fd: BorrowedFd<'_>, mac: Option<[u8; 6]>) -> Result<(), Errno> {
+/// Lets through the socket's share of frames for `mac` and for groups (`None`: for anyone), and none with a
+/// VLAN tag: the kernel has cut those tags off, so the frames would pass for untagged ones.
+fn set_filter(fd: BorrowedFd<'_>, share: Share, mac: Option<[u8; 6]>) -> Result<(), Errno> {
+    const LD_LEN: u16 = 0x80;
+    const JGT: u16 = 0x25;
     const LD_W: u16 = 0x20;
     const LD_H: u16 = 0x28;
     const LD_B: u16 = 0x30;
@@ -130,7 +231,12 @@ pub fn set_filter(fd: BorrowedFd<'_>, mac: Option<[u8; 6]>) -> Result<(), Errno>
     /// SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT
     const VLAN_TAG_PRESENT: u32 = 0xffff_f000 + 48;
     let op = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    let mut program = vec![op(LD_B, 0, 0, VLAN_TAG_PRESENT)];
+    let mut program = match share {
+        Share::All => Vec::new(),
+        Share::UpTo(len) => vec![op(LD_LEN, 0, 0, 0), op(JGT, 0, 1, len), op(RET, 0, 0, 0)],
+        Share::Beyond(len) => vec![op(LD_LEN, 0, 0, 0), op(JGT, 1, 0, len), op(RET, 0, 0, 0)],
+    };
+    program.push(op(LD_B, 0, 0, VLAN_TAG_PRESENT));
     match mac {
         None => program.push(op(JEQ, 0, 1, 0)),
         Some([a, b, c, d, e, f]) => program.extend([
@@ -148,8 +254,7 @@ pub fn set_filter(fd: BorrowedFd<'_>, mac: Option<[u8; 6]>) -> Result<(), Errno>
     set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
 }
 
-/// Frames that found the receive buffer full since the last call; reading resets the kernel's count.
-pub fn take_drops(fd: BorrowedFd<'_>) -> u64 {
+fn take_drops(fd: BorrowedFd<'_>) -> u64 {
     // struct tpacket_stats: packets, drops
     let stats: Result<[u32; 2], _> = get(fd, libc::SOL_PACKET, PACKET_STATISTICS);
     stats.map_or(0, |[_, drops]| u64::from(drops))
@@ -169,7 +274,7 @@ pub fn kernel_has_uso() -> bool {
     (numbers.next(), numbers.next()) >= (Some(6), Some(2))
 }
 
-fn set<T>(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: &T) -> Result<(), Errno> {
+pub fn set<T>(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: &T) -> Result<(), Errno> {
     let at: *const c_void = core::ptr::from_ref(value).cast();
     // SAFETY: the kernel reads size_of::<T>() bytes of the value.
     let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, at, size_of::<T>() as u32) };

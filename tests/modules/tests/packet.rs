@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use abi::{LinkFlags, Offload, raw};
 use io_pkt::modules::LinkDevice;
 use module_tests::build::modules;
-use module_tests::frames::{ARP, BROADCAST, EXPERIMENTAL, Port, arp, ethernet, ethertype};
+use module_tests::frames::{ARP, BROADCAST, EXPERIMENTAL, Port, arp, ethernet, ethertype, readable};
 use module_tests::namespace::{self, ip, mac_of, veth};
 use module_tests::peer::{ACK, PSH, Tcp};
 
@@ -58,11 +58,21 @@ fn the_kernel_asks_and_is_answered() {
 
 #[test]
 fn only_frames_for_us_and_for_groups_come_in() {
-    if !namespace::enter("only_frames_for_us_and_for_groups_come_in") {
-        return;
+    if namespace::enter("only_frames_for_us_and_for_groups_come_in") {
+        only_frames_for_us_and_for_groups_come_in_by("");
     }
+}
+
+#[test]
+fn only_frames_for_us_and_for_groups_come_in_without_rings() {
+    if namespace::enter("only_frames_for_us_and_for_groups_come_in_without_rings") {
+        only_frames_for_us_and_for_groups_come_in_by(",ring=0");
+    }
+}
+
+fn only_frames_for_us_and_for_groups_come_in_by(way: &str) {
     veth("veth0", "veth1");
-    let (mut near, mut at_near) = attach("if=veth0");
+    let (mut near, mut at_near) = attach(&format!("if=veth0{way}"));
     let (far, mut at_far) = attach("if=veth1");
     let stranger = [2, 9, 9, 9, 9, 9];
     let group = [1, 0, 0x5e, 0, 0, 5];
@@ -102,12 +112,22 @@ fn only_frames_for_us_and_for_groups_come_in() {
 
 #[test]
 fn a_frame_of_64_kib_with_its_offload_crosses_whole() {
-    if !namespace::enter("a_frame_of_64_kib_with_its_offload_crosses_whole") {
-        return;
+    if namespace::enter("a_frame_of_64_kib_with_its_offload_crosses_whole") {
+        a_frame_of_64_kib_with_its_offload_crosses_whole_by("");
     }
+}
+
+#[test]
+fn a_frame_of_64_kib_with_its_offload_crosses_whole_without_rings() {
+    if namespace::enter("a_frame_of_64_kib_with_its_offload_crosses_whole_without_rings") {
+        a_frame_of_64_kib_with_its_offload_crosses_whole_by(",ring=0");
+    }
+}
+
+fn a_frame_of_64_kib_with_its_offload_crosses_whole_by(way: &str) {
     veth("veth0", "veth1");
     let (_near, mut at_near) = attach("if=veth0");
-    let (far, mut at_far) = attach("if=veth1,name=far");
+    let (far, mut at_far) = attach(&format!("if=veth1,name=far{way}"));
     assert_eq!(far.name(), "far0");
     let tcp = Tcp::new([2, 0, 0, 0, 0, 1], far.mac(), [10, 1, 0, 2], [10, 1, 0, 1], 2000);
     let payload: Vec<u8> = (0..60_000u32).map(|i| (i % 251) as u8).collect();
@@ -121,12 +141,22 @@ fn a_frame_of_64_kib_with_its_offload_crosses_whole() {
 
 #[test]
 fn tcp_segments_cut_by_the_link_reach_a_kernel_socket() {
-    if !namespace::enter("tcp_segments_cut_by_the_link_reach_a_kernel_socket") {
-        return;
+    if namespace::enter("tcp_segments_cut_by_the_link_reach_a_kernel_socket") {
+        tcp_segments_cut_by_the_link_reach_a_kernel_socket_by("");
     }
+}
+
+#[test]
+fn tcp_segments_cut_by_the_link_reach_a_kernel_socket_without_rings() {
+    if namespace::enter("tcp_segments_cut_by_the_link_reach_a_kernel_socket_without_rings") {
+        tcp_segments_cut_by_the_link_reach_a_kernel_socket_by(",ring=0");
+    }
+}
+
+fn tcp_segments_cut_by_the_link_reach_a_kernel_socket_by(way: &str) {
     veth("veth0", "veth1");
     ip("addr add 10.1.0.1/24 dev veth1");
-    let (device, mut port) = attach("if=veth0");
+    let (device, mut port) = attach(&format!("if=veth0{way}"));
     ip(&format!("neigh add 10.1.0.2 lladdr {} dev veth1", abi::mac::text(device.mac())));
     let listener = TcpListener::bind((Ipv4Addr::new(10, 1, 0, 1), 0)).unwrap();
     let to = listener.local_addr().unwrap().port();
@@ -188,17 +218,33 @@ fn without_offload_frames_are_plain() {
 
 #[test]
 fn a_link_that_goes_down_or_away_says_so() {
-    if !namespace::enter("a_link_that_goes_down_or_away_says_so") {
-        return;
+    if namespace::enter("a_link_that_goes_down_or_away_says_so") {
+        a_link_that_goes_down_or_away_says_so_by("");
     }
+}
+
+#[test]
+fn a_link_that_goes_down_or_away_says_so_without_rings() {
+    if namespace::enter("a_link_that_goes_down_or_away_says_so_without_rings") {
+        a_link_that_goes_down_or_away_says_so_by(",ring=0");
+    }
+}
+
+fn a_link_that_goes_down_or_away_says_so_by(way: &str) {
     veth("veth0", "veth1");
-    let (device, mut port) = attach("if=veth0");
+    let (device, mut port) = attach(&format!("if=veth0{way}"));
     ip("link set veth1 down");
     assert!(!port.state_change(&device), "the carrier is lost");
     ip("link set veth1 up");
     assert!(port.state_change(&device));
     ip("link set veth0 down");
     assert!(!port.state_change(&device));
+    let fd = port.queue.fd().unwrap();
+    let is_quiet = |port: &mut Port| {
+        port.burst(Duration::ZERO);
+        !readable(fd, Duration::from_millis(50))
+    };
+    assert!((0..100).any(|_| is_quiet(&mut port)), "what was reported is reported for ever");
     ip("link set veth0 up");
     assert!(port.state_change(&device));
     let (_far, mut at_far) = attach("if=veth1");
@@ -251,7 +297,7 @@ fn what_is_wrong_is_said_in_one_line() {
         let result = modules().attach_driver("devnp-packet.so", options);
         result.err().map(|e| e.to_string()).unwrap_or_default()
     };
-    let known = "if, queues, promisc, offload, qdisc_bypass, name, unit, mac, mtu, verbose";
+    let known = "if, queues, promisc, offload, qdisc_bypass, ring, name, unit, mac, mtu, verbose";
     assert_eq!(error("fi=veth0"), format!("packet: unknown option \"fi\"; known: {known}"));
     assert_eq!(error("if=eth7"), "packet: no such interface \"eth7\"; interfaces: lo, veth1, veth0");
     assert_eq!(error(""), "packet: needs if=, the host's interface to use; interfaces: lo, veth1, veth0");
@@ -259,6 +305,131 @@ fn what_is_wrong_is_said_in_one_line() {
     assert_eq!(error("if=veth0,queues=0"), "packet: queues=0 is out of range; expected 1 to 64");
     assert_eq!(error("if=veth0,mtu=9000"), "packet: mtu=9000: the driver refuses it: Invalid argument");
     assert!(error("if=veth0,mac=1").starts_with("packet: mac=1 is not valid; expected 12 hex"));
+    assert_eq!(error("if=veth0,ring=65"), "packet: ring=65 is out of range; expected 0 to 64");
     let (device, _port) = attach("if=veth0,mtu=1400,mac=020000000007");
     assert_eq!((device.mtu(), device.mac()), (1400, [2, 0, 0, 0, 0, 7]));
+}
+
+/// A merged frame of `len` bytes of payload, each of them `tag`.
+fn merged(to: &LinkDevice, tag: u8, len: usize) -> (Vec<u8>, Offload) {
+    let tcp = Tcp::new([2, 0, 0, 0, 0, 1], to.mac(), [10, 1, 0, 2], [10, 1, 0, 1], 2000);
+    tcp.frame(ACK, &vec![tag; len], Some(1448))
+}
+
+/// Packet sockets in this namespace.
+fn packet_sockets() -> usize {
+    std::fs::read_to_string("/proc/net/packet").unwrap().lines().count() - 1
+}
+
+#[test]
+fn small_and_merged_frames_come_whole_and_in_order() {
+    if !namespace::enter("small_and_merged_frames_come_whole_and_in_order") {
+        return;
+    }
+    veth("veth0", "veth1");
+    let (_far, mut at_far) = attach("if=veth0,ring=0");
+    let (near, mut at_near) = attach("if=veth1");
+    assert_eq!(packet_sockets(), 3, "one without rings, two with");
+    // Around the length at which frames change from one ring to the other, and up to the longest.
+    let lengths: Vec<usize> = (1900..2100).step_by(7).chain([1, 65_000, 1448, 65_481, 10]).collect();
+    for round in 0..20 {
+        for (i, len) in lengths.iter().enumerate() {
+            let (frame, offload) = merged(&near, (round + i) as u8, *len);
+            at_far.send_offloaded(
+                &frame,
+                if *len > 1448 { offload } else { Offload { gso_type: 0, gso_size: 0, ..offload } },
+            );
+        }
+        let mut seen = 0;
+        at_near.receive_until(Duration::from_secs(5), |frame, offload| {
+            let (expected, _) = merged(&near, (round + seen) as u8, lengths[seen]);
+            assert!(frame == expected, "frame {seen} of round {round}: {} bytes, not {}", frame.len(), expected.len());
+            assert!(offload.needs_csum() && (offload.csum_start, offload.csum_offset) == (34, 16));
+            assert_eq!(offload.gso_kind() == raw::GSO_TCPV4, lengths[seen] > 1448);
+            assert_eq!((frame.as_ptr() as usize + 14) % 16, 0, "its IP header is aligned");
+            seen += 1;
+            seen == lengths.len()
+        });
+        assert_eq!(seen, lengths.len());
+    }
+}
+
+#[test]
+fn frames_that_find_no_slot_are_counted_and_those_lent_stay_as_they_are() {
+    if !namespace::enter("frames_that_find_no_slot_are_counted_and_those_lent_stay_as_they_are") {
+        return;
+    }
+    veth("veth0", "veth1");
+    let (_far, mut at_far) = attach("if=veth0,ring=0");
+    let (mut near, mut at_near) = attach("if=veth1,ring=1");
+    // One MiB each: 15 large slots, 496 small ones.
+    let small =
+        |to: &LinkDevice, i: u32| ethernet(to.mac(), [2; 6], EXPERIMENTAL, &[&i.to_be_bytes()[..], &[0; 50]].concat());
+    let large = |i: u32| merged(&near, i as u8, 60_000);
+    let (mut sent, mut received) = (0, 0);
+    for i in 0..3 {
+        let (frame, offload) = large(i);
+        at_far.send_offloaded(&frame, offload);
+    }
+    assert!(readable(at_near.queue.fd().unwrap(), Duration::from_secs(2)));
+    assert_eq!(at_near.queue.rx(&mut at_near.pool), Ok(3));
+    // While these are held, more come than there is room for.
+    for i in 3..43 {
+        let (frame, offload) = large(i);
+        at_far.send_offloaded(&frame, offload);
+    }
+    for i in 0..600 {
+        at_far.send(&small(&near, i));
+    }
+    sent += 3 + 40 + 600;
+    for (i, frame) in at_near.pool.frames().enumerate() {
+        assert!(frame.data == large(i as u32).0, "frame {i} changed while it was held");
+        received += 1;
+    }
+    let (mut larges, mut smalls) = (0, 0);
+    at_near.receive_until(Duration::from_millis(500), |frame, _| {
+        if ethertype(frame) == Some(EXPERIMENTAL) {
+            assert_eq!(frame[14..18], u32::to_be_bytes(smalls));
+            smalls += 1;
+        } else {
+            assert!(frame == large(3 + larges).0);
+            larges += 1;
+        }
+        false
+    });
+    assert_eq!((larges, smalls), (12, 496), "as many as there are slots");
+    received += u64::from(larges + smalls);
+    let stats = near.stats().unwrap();
+    assert_eq!((stats.rx_packets, stats.rx_dropped), (received, sent - received));
+    // There is room again.
+    at_far.send(&small(&near, 7));
+    at_near.expect("one after the flood", |f, _| f[14..18] == [0, 0, 0, 7]);
+}
+
+#[test]
+fn without_memory_for_a_ring_frames_are_received_by_calls() {
+    if !namespace::enter("without_memory_for_a_ring_frames_are_received_by_calls") {
+        return;
+    }
+    veth("veth0", "veth1");
+    let (_far, mut at_far) = attach("if=veth0,ring=0");
+    assert_eq!(packet_sockets(), 1);
+    // Address space for all but 128 MiB of rings.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmSize:")).unwrap();
+    let now = line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10;
+    // SAFETY: a valid structure, both ways.
+    let old = unsafe {
+        let mut old: libc::rlimit = core::mem::zeroed();
+        assert_eq!(libc::getrlimit(libc::RLIMIT_AS, &mut old), 0);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_AS, &libc::rlimit { rlim_cur: now + (64 << 20), ..old }), 0);
+        old
+    };
+    let (near, mut at_near) = attach("if=veth1,ring=64");
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &old) }, 0);
+    assert_eq!(packet_sockets(), 2, "no socket for a ring");
+    let (frame, offload) = merged(&near, 5, 60_000);
+    at_far.send_offloaded(&frame, offload);
+    assert!(at_near.expect("a merged frame", |f, _| f.len() > 60_000).0 == frame);
 }

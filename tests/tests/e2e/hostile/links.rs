@@ -120,3 +120,30 @@ fn a_veth_deleted_under_load_is_a_link_down() {
 fn a_tap_deleted_under_load_is_a_link_down() {
     a_link_deleted_under_load_is_down(Link::Tap, |lab| drop(lab.peer_run(&["ip", "link", "del", "veth1"]).ok()));
 }
+
+/// Frames dropped on their way into en0.
+fn dropped(lab: &Lab) -> u64 {
+    let text = lab.command(&["ifconfig", "-v", "en0"]).ok();
+    let words = text.lines().find(|l| l.contains("input:")).and_then(|l| l.rsplit(", ").next()).unwrap_or_default();
+    words.trim_end_matches(" dropped").parse().unwrap_or_else(|_| panic!("no count of drops: {text}"))
+}
+
+#[test]
+fn frames_for_which_a_stopped_daemon_has_no_room_are_counted() {
+    let mut lab = Lab::new(Link::Packet);
+    let daemon = lab.daemon().pid().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &daemon]).status().is_ok_and(|s| s.success()));
+    lab.peer_run(&["ping", "-c", "1", STACK_V4]).ok();
+    assert_eq!(dropped(&lab), 0);
+    signal("-STOP");
+    let flood = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+                 for i in range(5000): s.sendto(b'x' * 100, ('%', 9))";
+    let flooded = lab.peer_run(&["python3", "-c", &flood.replace('%', STACK_V4)]);
+    signal("-CONT");
+    flooded.ok();
+    serves(&lab);
+    let lost = dropped(&lab);
+    assert!((3000..5000).contains(&lost), "{lost} of 5000 dropped, with rings of about a thousand small slots");
+    lab.peer_run(&["ping", "-c", "1", STACK_V4]).ok();
+    assert_eq!(dropped(&lab), lost, "there is room again");
+}
