@@ -39,7 +39,6 @@ def spoil(until):
                     at = base + chance.choice(WORDS)
                 else:
                     at = base + PAGE + chance.randrange(1 << 18) * 4
-                memory.seek(at)
                 new = value(memory, at)
                 memory.seek(at)
                 memory.write(new)

@@ -219,8 +219,7 @@ pub fn vacate(fd: c_int) {
             slot.busy.store(false, Ordering::Release);
             return;
         }
-        // SAFETY: no arguments.
-        let _ = unsafe { sys!(SYS_sched_yield) };
+        real::yield_now();
     }
 }
 

@@ -21,7 +21,7 @@ const LONGEST_V6: usize = 65_527;
 /// Messages of more pieces than this go through a buffer.
 const FEW: usize = 16;
 /// Most pieces of a message (readv(2), IOV_MAX).
-const IOV_MAX: usize = 1024;
+pub const IOV_MAX: usize = 1024;
 const EMPTY: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
 
 /// sendmsg(2).

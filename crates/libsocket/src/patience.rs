@@ -4,7 +4,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::real::{monotonic_ns, sys};
+use crate::real::{self, monotonic_ns};
 
 /// Most looks, each followed by a yield.
 const LOOKS: u32 = 24;
@@ -36,8 +36,7 @@ impl Patience {
 
     /// After a look in vain: gives the core to others for a moment.
     pub fn look_in_vain(&mut self) {
-        // SAFETY: no arguments.
-        let _ = unsafe { sys!(SYS_sched_yield) };
+        real::yield_now();
         let after = monotonic_ns();
         self.looks -= 1;
         if after - self.before > BUSY_NS {

@@ -37,12 +37,11 @@ extern "C" fn before_fork() {
 }
 
 extern "C" fn after_fork_in_parent() {
-    crate::rings::after_fork(false);
+    crate::rings::after_fork();
 }
 
 extern "C" fn after_fork() {
     take_over();
-    crate::rings::after_fork(true);
 }
 
 fn owner() -> &'static AtomicI32 {
@@ -51,10 +50,9 @@ fn owner() -> &'static AtomicI32 {
 }
 
 fn take_over() {
-    crate::rings::forked();
-    crate::table::forget_users();
     crate::control::forget_inherited();
     owner().store(real::pid(), Ordering::Release);
+    crate::rings::in_child();
 }
 
 /// Whether the tables may be written. After a fork that no handler saw, this takes over first.

@@ -161,6 +161,36 @@ pub fn set_nonblocking(fd: c_int) {
     }
 }
 
+/// Bytes that can be read from a pair (unix(7), SIOCINQ).
+pub fn unread(fd: c_int) -> Result<usize, Errno> {
+    let mut n: c_int = 0;
+    // SAFETY: the kernel writes one int.
+    unsafe { sys!(SYS_ioctl, fd, libc::FIONREAD, &mut n as *mut c_int)? };
+    Ok(n.max(0) as usize)
+}
+
+/// Throws away at most `n` bytes of what can be read from a pair, without waiting; gives back how many.
+pub fn throw_away(fd: c_int, n: usize) -> usize {
+    let mut sink = mem::MaybeUninit::<[u8; 4096]>::uninit();
+    let mut done = 0;
+    while done < n {
+        let want = (n - done).min(size_of_val(&sink));
+        // SAFETY: a local buffer with its true length.
+        match unsafe { sys!(SYS_recvfrom, fd, sink.as_mut_ptr(), want, libc::MSG_DONTWAIT, 0, 0) } {
+            Ok(got @ 1..) => done += got,
+            Err(Errno::EINTR) => {}
+            _ => break,
+        }
+    }
+    done
+}
+
+/// Lets others have the processor for a moment.
+pub fn yield_now() {
+    // SAFETY: no arguments.
+    let _ = unsafe { sys!(SYS_sched_yield) };
+}
+
 pub fn pid() -> i32 {
     // SAFETY: getpid(2) has no arguments and cannot fail.
     unsafe { raw!(SYS_getpid) as i32 }

@@ -20,9 +20,6 @@ const SEND_FLAGS: c_int = libc::MSG_DONTWAIT;
 /// Flags of recv(2) that mean the same on the pair.
 const RECV_FLAGS: c_int = libc::MSG_PEEK | libc::MSG_WAITALL | libc::MSG_DONTWAIT | libc::MSG_OOB;
 
-/// Most pieces in one message (sendmsg(2): UIO_MAXIOV).
-const PIECES_MAX: usize = 1024;
-
 /// Why a stream ended.
 pub enum End {
     /// The socket's pending error, now taken.
@@ -70,9 +67,6 @@ unsafe fn take(
     flags: c_int,
     native: impl FnOnce() -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
-    if n > PIECES_MAX {
-        return Err(Errno::EMSGSIZE);
-    }
     match rings::way(s) {
         Way::Pair(used) => {
             let got = native()?;
@@ -88,17 +82,10 @@ unsafe fn take(
             match unsafe { rings::receive(s, &lease, &mut pieces, flags)? } {
                 Moved::Bytes(n) => Ok(n),
                 Moved::ByPair(0) => native(),
-                Moved::ByPair(mut done) => {
-                    // MSG_WAITALL, broken in two by the change.
-                    for (at, n) in pieces.rest() {
-                        // SAFETY: as above.
-                        let got = unsafe { check(native::recv(s.fd, at.cast(), n, flags & RECV_FLAGS) as _) };
-                        done += got.unwrap_or(0);
-                        if got != Ok(n) {
-                            break;
-                        }
-                    }
-                    Ok(done)
+                // MSG_WAITALL, broken in two by the change.
+                // SAFETY: as above.
+                Moved::ByPair(done) => {
+                    Ok(the_rest(done, &pieces, |at, n| unsafe { native::recv(s.fd, at.cast(), n, flags & RECV_FLAGS) }))
                 }
             }
         }
@@ -116,9 +103,6 @@ unsafe fn give(
     flags: c_int,
     native: impl FnOnce() -> isize,
 ) -> Result<usize, Errno> {
-    if n > PIECES_MAX {
-        return Err(Errno::EMSGSIZE);
-    }
     match rings::way(s) {
         Way::Pair(used) => {
             let sent = explain_write(s, check(native() as _), flags)?;
@@ -132,21 +116,26 @@ unsafe fn give(
             match unsafe { rings::send(s, &lease, &mut pieces, flags)? } {
                 Moved::Bytes(n) => Ok(n),
                 Moved::ByPair(0) => explain_write(s, check(native() as _), flags),
-                Moved::ByPair(mut done) => {
-                    for (at, n) in pieces.rest() {
-                        let flags = flags & SEND_FLAGS | libc::MSG_NOSIGNAL;
-                        // SAFETY: as above.
-                        let sent = unsafe { check(native::send(s.fd, at.cast(), n, flags) as _) };
-                        done += sent.unwrap_or(0);
-                        if sent != Ok(n) {
-                            break;
-                        }
-                    }
-                    Ok(done)
-                }
+                // SAFETY: as above.
+                Moved::ByPair(done) => Ok(the_rest(done, &pieces, |at, n| unsafe {
+                    native::send(s.fd, at.cast(), n, flags & SEND_FLAGS | libc::MSG_NOSIGNAL)
+                })),
             }
         }
     }
+}
+
+/// Moves what a change to pair mode has left of a call, until a piece is not moved whole; gives back the bytes of all.
+fn the_rest(done: usize, pieces: &Pieces, each: impl Fn(*mut u8, usize) -> isize) -> usize {
+    let mut done = done;
+    for (at, n) in pieces.rest() {
+        let moved = check(each(at, n) as _).unwrap_or(0);
+        done += moved;
+        if moved != n {
+            break;
+        }
+    }
+    done
 }
 
 fn one(buf: *mut u8, len: usize) -> libc::iovec {
@@ -275,7 +264,7 @@ fn count(s: &Socket, len: usize, flags: c_int) -> Result<usize, Errno> {
     if explain_read(s, found, len)? == 0 {
         return Ok(0);
     }
-    Ok(len.min(unread(s)?.max(1) as usize))
+    Ok(len.min(real::unread(s.fd)?.max(1)))
 }
 
 /// Turns what the pair said into what TCP would have said.
@@ -286,7 +275,7 @@ pub fn explain_read(s: &Socket, got: Result<usize, Errno>, room: usize) -> Resul
                 return Ok(0);
             }
             let hung_up = real::poll(s.fd, 0, real::NOW)? & libc::POLLHUP != 0;
-            if !hung_up || s.has(flag::END_TOLD) || room == 0 && unread(s)? > 0 {
+            if !hung_up || s.has(flag::END_TOLD) || room == 0 && real::unread(s.fd)? > 0 {
                 return Ok(0);
             }
             let end = end(s);
@@ -314,13 +303,6 @@ pub fn explain_read(s: &Socket, got: Result<usize, Errno>, room: usize) -> Resul
         },
         other => other,
     }
-}
-
-fn unread(s: &Socket) -> Result<c_int, Errno> {
-    let mut queued: c_int = 0;
-    // SAFETY: the kernel writes one int (unix(7), SIOCINQ).
-    unsafe { sys!(SYS_ioctl, s.fd, libc::FIONREAD, &mut queued as *mut c_int)? };
-    Ok(queued)
 }
 
 /// A handshake that has failed is known as such; a connection that has ended stays connected, as far

@@ -280,8 +280,7 @@ impl Use {
             return Some(Use { entry: Some(e) });
         }
         e.users.fetch_sub(1, Ordering::Relaxed);
-        // SAFETY: no arguments.
-        let _ = unsafe { real::sys!(SYS_sched_yield) };
+        real::yield_now();
         None
     }
 
@@ -332,8 +331,7 @@ impl Alone {
     pub fn wait_for_end(fd: c_int) {
         let Some(e) = entry(fd) else { return };
         while e.users.load(Ordering::SeqCst) & ALONE != 0 {
-            // SAFETY: no arguments.
-            let _ = unsafe { real::sys!(SYS_sched_yield) };
+            real::yield_now();
         }
     }
 }

@@ -23,8 +23,6 @@ const RING_BYTES_MAX: usize = 4 << 20;
 const NEAR: Duration = Duration::from_millis(1);
 /// Bytes of all rings of an instance. Beyond, sockets stay in pair mode.
 const MEMORY_MAX: usize = 256 << 20;
-/// A writer that waits for room is woken when this part of the ring is free (Linux: a third).
-const ROOM_PART: usize = 4;
 /// Looks for what the program reads just now, before it is left for the next turn.
 const LOOKS: usize = 4;
 /// Calls for the tokens of a pair: a program that goes on writing is not followed.
@@ -104,14 +102,21 @@ impl std::fmt::Debug for SharedRings {
 }
 
 impl Shard {
-    /// Whether bytes go to the program by writing them to the pair.
-    pub(super) fn gives_by_pair(&self, slot: u32) -> bool {
-        let Some(Flow::Stream(stream)) = self.table.get(slot).map(|s| &s.flow) else { return false };
-        stream.ring.as_ref().is_none_or(|rings| rings.mode.now() == Mode::Pair)
+    /// The mode of a socket that has an arena.
+    fn mode(&self, slot: u32) -> Option<Mode> {
+        match &self.table.get(slot)?.flow {
+            Flow::Stream(stream) => stream.ring.as_ref().map(|rings| rings.mode.now()),
+            Flow::Datagram(_) => None,
+        }
     }
 
     pub(super) fn has_rings(&self, slot: u32) -> bool {
-        matches!(self.table.get(slot).map(|s| &s.flow), Some(Flow::Stream(stream)) if stream.ring.is_some())
+        self.mode(slot).is_some()
+    }
+
+    /// Whether bytes go to the program by writing them to the pair.
+    pub(super) fn gives_by_pair(&self, slot: u32) -> bool {
+        self.mode(slot).is_none_or(|mode| mode == Mode::Pair)
     }
 
     /// Memory for ring mode; the descriptor is the program's.
@@ -294,8 +299,8 @@ impl Shard {
                 socket.set(ready::READABLE, true);
                 return self.pump(slot, now);
             }
-            Mode::Drain => return, // until the program says that it has drained the pair
-            Mode::Pair => return,  // until the program asks again
+            // Until the program says that it has drained the pair, or asks again.
+            Mode::Drain | Mode::Pair => return,
         }
         self.take_from_ring(slot, now);
         self.give_by_ring(slot, false, now);
@@ -305,9 +310,7 @@ impl Shard {
 
     /// What the engine says of a socket in ring mode.
     pub(super) fn ring_event(&mut self, slot: u32, events: Events, now: Instant) {
-        let mode =
-            self.table.get_mut(slot).and_then(|s| s.stream()).and_then(|s| s.ring.as_ref()).map(|r| r.mode.now());
-        if mode != Some(Mode::Ring) {
+        if self.mode(slot) != Some(Mode::Ring) {
             return;
         }
         if events.contains(Events::WRITABLE) {
@@ -342,27 +345,25 @@ impl Shard {
             return self.queue(slot);
         }
         let (wanted, room) =
-            stack.shared_tx(id).map_or((false, true), |tx| (tx.room_wanted(), tx.room() >= tx.limit() / ROOM_PART));
+            stack.shared_tx(id).map_or((false, true), |tx| (tx.room_wanted(), tx.has_worthwhile_room()));
         // Who waits to write after the end is let go, to find out.
         if wanted && !room && !stream.tx_ended {
             return; // until Events::WRITABLE
         }
         let token = rings.arena.words().tx_token();
-        let mut clear = || token.clear(|| stack.note_sent(id) == 0, |n| read_tokens(pair.as_fd(), scratch, n));
-        let cleared = match clear() {
-            Cleared::Quiet { taken: 0 } => {
-                // Woken by bytes that nobody counted.
-                read_tokens(pair.as_fd(), scratch, u32::MAX);
-                token.clear(|| stack.note_sent(id) == 0, |n| read_tokens(pair.as_fd(), scratch, n))
-            }
-            other => other,
-        };
+        let mut read = |n| read_tokens(pair.as_fd(), scratch, n);
+        let mut cleared = token.clear(|| stack.note_sent(id) == 0, &mut read);
+        if cleared == (Cleared::Quiet { taken: 0 }) {
+            // Woken by bytes that nobody counted.
+            read(u32::MAX);
+            cleared = token.clear(|| stack.note_sent(id) == 0, &mut read);
+        }
         // A writer that slept in its filler may have left it uncounted; some of those, and the end would never be writable.
         if wanted
             && let Ok(strays @ 1..) = rustix::io::ioctl_fionread(pair)
             && token.is_quiet()
         {
-            read_tokens(pair.as_fd(), scratch, strays as u32);
+            read(strays as u32);
         }
         match cleared {
             Cleared::Busy => self.queue(slot),

@@ -89,7 +89,7 @@ unsafe fn on_socket(s: &Socket, request: c_ulong, arg: *mut c_void) -> Result<us
                 Err(Errno::EINVAL)
             }
             libc::FIONREAD if !s.is_stream() => give(datagram::first_length(s)? as c_int),
-            libc::FIONREAD if table::ring(s.fd) != 0 => match rings::Lease::take(table::ring(s.fd)) {
+            libc::FIONREAD => match rings::Lease::take(table::ring(s.fd)) {
                 Some(lease) => give(rings::unread(&lease) as c_int),
                 None => sys!(SYS_ioctl, s.fd, request, arg),
             },

@@ -1,15 +1,14 @@
 //! Into ring mode, and back.
 
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicU32, Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::os::fd::BorrowedFd;
 
 use shm::socket::{Attached, Mode};
 use sockets::call::{Op, SocketState};
 
-use super::OFF;
 use super::slots::Lease;
-use super::transfer::{Direction, Turn, in_filler};
+use super::transfer::{Direction, Turn, forked, in_filler};
 use crate::control::{self, Request};
 use crate::hooks::sandbox;
 use crate::real::{self, Errno, sys};
@@ -22,6 +21,8 @@ pub const HOT_BYTES: u32 = 256 * 1024;
 /// `IOPKT_MODE`: `pair` for never, `ring` for at once.
 static HOT: AtomicU32 = AtomicU32::new(HOT_BYTES);
 const NEVER: u32 = u32::MAX;
+/// No socket of this process may go over any more.
+static OFF: AtomicBool = AtomicBool::new(false);
 /// How long those who sleep in a filler are waited for, in nanoseconds, once there is room. One that has left its call by
 /// longjmp(3) never comes.
 const FILLERS_NS: u64 = 1_000_000_000;
@@ -56,13 +57,17 @@ enum Failed {
 /// Goes over to ring mode, if that can be.
 pub fn enter(s: &Socket) {
     let _mask = Masked::all();
+    // First of all: after a fork that no handler saw it forgets who was at work.
+    if !crate::process::owns_memory() {
+        return;
+    }
     let Some(_alone) = Alone::begin(s.fd) else { return };
     // What the caller knows of the socket may be older than a `never`.
     fence(Ordering::SeqCst);
     let may = |now: &Socket| now.handle == s.handle && !now.has(flag::PAIR_ONLY);
     let Some(s) = &table::socket(s.fd).filter(may) else { return };
     let forking = FORKING.load(Ordering::SeqCst) != 0;
-    if forking || table::ring(s.fd) != 0 || !crate::process::owns_memory() || !s.is_current() {
+    if forking || table::ring(s.fd) != 0 || !s.is_current() {
         return;
     }
     match go_over(s) {
@@ -117,22 +122,19 @@ fn ask_for_rings(s: &Socket, lease: &Lease) -> Option<()> {
     words.mode().ask_ring().ok()?;
     let before = put_unread(s, ends);
     let told = before.and_then(|n| tell(s, n as u32).ok());
-    if told.is_none() || words.mode().settle() != Mode::Ring {
-        words.mode().settle();
+    let mode = words.mode().settle();
+    if told.is_none() || mode != Mode::Ring {
         return None;
     }
     // The tokens come behind what was in the pair.
-    take_off(s.fd, before.unwrap_or(0));
+    real::throw_away(s.fd, before.unwrap_or(0));
     let _ = real::set_native_option(s.fd, libc::SOL_SOCKET, libc::SO_SNDBUF, 0);
     Some(())
 }
 
 /// Copies what is unread on the pair into the receive ring; gives back how many bytes that is.
 fn put_unread(s: &Socket, ends: &Attached) -> Option<usize> {
-    let mut unread: c_int = 0;
-    // SAFETY: the kernel writes one int (unix(7), SIOCINQ).
-    unsafe { sys!(SYS_ioctl, s.fd, libc::FIONREAD, &mut unread as *mut c_int) }.ok()?;
-    let unread = unread as usize;
+    let unread = real::unread(s.fd).ok()?;
     if unread == 0 {
         return Some(0);
     }
@@ -143,21 +145,6 @@ fn put_unread(s: &Socket, ends: &Attached) -> Option<usize> {
     // SAFETY: the room is `unread` bytes of the mapping, which nobody reads before the change.
     let got = unsafe { sys!(SYS_recvfrom, s.fd, room.iov_base, unread, libc::MSG_PEEK | libc::MSG_DONTWAIT, 0, 0) };
     (got == Ok(unread)).then_some(unread)
-}
-
-/// Reads exactly so many bytes off the pair.
-fn take_off(fd: c_int, n: usize) {
-    let mut sink = [0u8; 4096];
-    let mut left = n;
-    while left > 0 {
-        let want = left.min(sink.len());
-        // SAFETY: a local buffer with its true length.
-        match unsafe { sys!(SYS_recvfrom, fd, sink.as_mut_ptr(), want, libc::MSG_DONTWAIT, 0, 0) } {
-            Ok(got @ 1..) => left -= got,
-            Err(Errno::EINTR) => {}
-            _ => return,
-        }
-    }
 }
 
 fn tell(s: &Socket, before: u32) -> Result<(), Errno> {
@@ -182,7 +169,7 @@ pub fn stay(s: &Socket) {
 
 /// Goes back to pair mode for good. Where that cannot be (the connection is over, a thread was stopped in its turn), the
 /// socket stays in ring mode, and whoever shares it takes turns.
-pub fn leave(s: &Socket) {
+fn leave(s: &Socket) {
     let Some(lease) = Lease::take(table::ring(s.fd)) else { return };
     let _mask = Masked::all();
     let words = lease.ends().words();
@@ -218,16 +205,11 @@ fn go_back(s: &Socket, lease: &Lease) -> Option<()> {
 
 /// In the receive turn: what can be read from the pair is tokens; then it is data.
 pub fn drain(s: &Socket, lease: &Lease) {
-    let mut sink = [0u8; 256];
-    // SAFETY: a local buffer with its true length.
-    while let Ok(1..) | Err(Errno::EINTR) =
-        unsafe { sys!(SYS_recvfrom, s.fd, sink.as_mut_ptr(), sink.len(), libc::MSG_DONTWAIT, 0, 0) }
-    {}
+    real::throw_away(s.fd, usize::MAX);
     // The daemon has made room for the fillers that others sleep in; it takes them for what they are until it is told.
     let begin = real::monotonic_ns();
     while lease.fillers.load(Ordering::Acquire) > 0 && real::monotonic_ns() - begin < FILLERS_NS {
-        // SAFETY: no arguments.
-        let _ = unsafe { sys!(SYS_sched_yield) };
+        real::yield_now();
     }
     lease.ends().words().mode().drained();
     connection::give_room(s.fd);
@@ -243,14 +225,23 @@ pub fn before_fork() {
     leave_all();
 }
 
-/// After fork(2) in both processes: streams that other threads made meanwhile are in both as well.
-pub fn after_fork(in_child: bool) {
+/// After fork(2), in the parent.
+pub fn after_fork() {
+    keep_all_in_pair_mode();
+    FORKING.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// In the child of a fork, also of one that no handler saw: what was at work, and who, is the parent's.
+pub fn in_child() {
+    FORKING.store(0, Ordering::SeqCst);
+    forked();
+    table::forget_users();
+    keep_all_in_pair_mode();
+}
+
+/// Streams that other threads made during a fork are in both processes as well.
+fn keep_all_in_pair_mode() {
     each_stream(|s| table::set_flag(s, flag::PAIR_ONLY, true));
-    if in_child {
-        FORKING.store(0, Ordering::SeqCst);
-    } else {
-        FORKING.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 /// Every stream is about to be in two processes.

@@ -13,12 +13,12 @@ mod slots;
 mod transfer;
 
 pub use change::{
-    after_fork, before_fork, begin, leave_all, leave_all_inherited, leave_for_ever, never, stay, wants_edges,
+    after_fork, before_fork, begin, in_child, leave_all, leave_all_inherited, leave_for_ever, never, stay, wants_edges,
 };
 pub use slots::{Lease, release, retain};
-pub use transfer::{Moved, Pieces, forked, receive, send, unread, unsent};
+pub use transfer::{Moved, Pieces, receive, send, unread, unsent};
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
 use crate::table::{self, Socket};
 
@@ -60,6 +60,3 @@ pub fn shut_for_writing(s: &Socket) -> bool {
     lease.shut.store(true, Ordering::Release);
     true
 }
-
-/// No socket of this process may go over any more.
-static OFF: AtomicBool = AtomicBool::new(false);

@@ -11,6 +11,7 @@ use shm::socket::{Cleared, Denied, Holder, Mode, Repeat, Taken, TurnLock};
 
 use super::change::drain;
 use super::slots::Lease;
+use crate::datagram::IOV_MAX;
 use crate::native;
 use crate::real::{self, Errno, check, sys};
 use crate::stream::{explain_read, explain_write};
@@ -19,8 +20,6 @@ use crate::table::Socket;
 /// How long another thread is given to end its turn, which takes a copy; longer takes only one that was stopped.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PATIENCE_TRIES: usize = 5;
-/// A writer that found no room is woken when this part of the ring is free; the daemon's is the same.
-const ROOM_PART: usize = 4;
 /// Tokens that take POLLOUT from the descriptor (`sockets::call::CONNECT_FILLERS`).
 const FILLERS: u32 = sockets::call::CONNECT_FILLERS;
 /// More than fit into the least send buffer (six).
@@ -46,13 +45,16 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// Errors: EFAULT for what can be no memory of a program's, unless nothing is to be put there (`counted`: MSG_TRUNC).
+    /// Errors: EMSGSIZE for too many (sendmsg(2)); EFAULT for what can be no memory of a program's, unless nothing is to be put there (`counted`: MSG_TRUNC).
     ///
     /// # Safety
     /// `iov` has `n` entries; they and the memory that they name stay valid as long as the result.
     pub unsafe fn new(iov: *const iovec, n: usize, counted: bool) -> Result<Pieces, Errno> {
         /// No program has memory below or above (mmap(2): vm.mmap_min_addr; the upper half is the kernel's).
         const PLACES: core::ops::Range<usize> = 4096..0x7fff_ffff_f000;
+        if n > IOV_MAX {
+            return Err(Errno::EMSGSIZE);
+        }
         let mut len = 0usize;
         for i in 0..n {
             // SAFETY: the caller vouches for the array.
@@ -132,7 +134,7 @@ impl<'a> Turn<'a> {
                     match direction {
                         Direction::Send => words.tx_token().announce(Repeat::Always, || write_token(s.fd).is_ok()),
                         Direction::Receive => {
-                            words.rx_token().recount(|| on_pair(s.fd));
+                            words.rx_token().recount(|| tokens_on_pair(s.fd));
                             announce_room(s, lease)?;
                         }
                     }
@@ -180,19 +182,8 @@ fn write_token(fd: c_int) -> Result<usize, Errno> {
     unsafe { sys!(SYS_sendto, fd, c"".as_ptr(), 1, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL, 0, 0) }
 }
 
-fn read_tokens(fd: c_int, n: u32) -> u32 {
-    let mut sink = [0u8; 128];
-    let want = (n as usize).min(sink.len());
-    // SAFETY: a local buffer with its true length.
-    unsafe { sys!(SYS_recvfrom, fd, sink.as_mut_ptr(), want, libc::MSG_DONTWAIT, 0, 0) }.map_or(0, |n| n as u32)
-}
-
-/// FIONREAD of the pair: tokens.
-fn on_pair(fd: c_int) -> u32 {
-    let mut n: c_int = 0;
-    // SAFETY: the kernel writes one int.
-    let _ = unsafe { sys!(SYS_ioctl, fd, libc::FIONREAD, &mut n as *mut c_int) };
-    n.max(0) as u32
+fn tokens_on_pair(fd: c_int) -> u32 {
+    real::unread(fd).map_or(0, |n| n as u32)
 }
 
 /// The daemon waits for what was just read.
@@ -254,7 +245,7 @@ unsafe fn write_some(s: &Socket, lease: &Lease, pieces: &Pieces, blocking: bool)
             });
             return Ok(if over { Written::Over } else { Written::Bytes(n) });
         }
-        if writer.sleep_until_room((writer.limit() / ROOM_PART).max(1)) {
+        if writer.sleep_until_room(writer.worthwhile_room()) {
             lease.waits.store(true, Ordering::Relaxed);
             let mut written = Ok(1);
             for _ in 0..if blocking { FILLERS_MAX } else { FILLERS } {
@@ -373,7 +364,7 @@ unsafe fn read_some(s: &Socket, lease: &Lease, pieces: &Pieces, flags: c_int) ->
     }
     let mut taken = 0;
     for _ in 0..LATE_TOKENS {
-        match token.clear(|| reader.is_empty(), |n| read_tokens(s.fd, n)) {
+        match token.clear(|| reader.is_empty(), |n| real::throw_away(s.fd, n as usize) as u32) {
             Cleared::Busy => return Ok(if n > 0 { Read::Bytes(n) } else { Read::Again }),
             Cleared::Quiet { taken: some } => taken += some,
         }
@@ -382,8 +373,7 @@ unsafe fn read_some(s: &Socket, lease: &Lease, pieces: &Pieces, flags: c_int) ->
         }
         // We were quicker than the daemon, which is about to write the token for what we have read already: nobody is to
         // find the descriptor readable for that.
-        // SAFETY: no arguments.
-        let _ = unsafe { sys!(SYS_sched_yield) };
+        real::yield_now();
     }
     Ok(if n > 0 { Read::Bytes(n) } else { Read::Empty(taken) })
 }
@@ -426,7 +416,7 @@ pub unsafe fn receive(s: &Socket, lease: &Lease, pieces: &mut Pieces, flags: c_i
                 vain = if taken == 0 { vain + 1 } else { 0 };
                 if vain > 2 {
                     let _turn = Turn::take(s, lease, Direction::Receive)?;
-                    lease.ends().words().rx_token().recount(|| on_pair(s.fd));
+                    lease.ends().words().rx_token().recount(|| tokens_on_pair(s.fd));
                 }
                 // Once more, for a call that could not have the send turn.
                 if reader.room_wanted() {

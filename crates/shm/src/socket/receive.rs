@@ -182,10 +182,7 @@ impl<'a> Reader<'a> {
 
     /// Copies out from `offset` bytes after the head on (MSG_PEEK); gives back how many bytes there were.
     pub fn peek(&self, offset: usize, to: &mut [u8]) -> usize {
-        let n = to.len().min(self.len().saturating_sub(offset));
-        let head = self.shared().consumer.head.load(Relaxed) as usize;
-        self.region.copy_out_wrapped(head.wrapping_add(offset), &mut to[..n]);
-        n
+        self.peek_pieces(offset, [to])
     }
 
     /// As [`Reader::peek`], to several places in turn.

@@ -10,6 +10,14 @@ use crate::ring::Ring;
 use crate::slice::Slice;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 
+/// A writer that found no room is woken when this part of what may be held is free (Linux: a third).
+const ROOM_PART: usize = 4;
+
+/// What both sides take for room that is worth waking somebody: at least a byte.
+fn worthwhile(limit: usize) -> usize {
+    (limit / ROOM_PART).max(1)
+}
+
 /// The daemon's end. Offsets count from the head (the oldest byte not acknowledged).
 pub struct SendBuffer {
     map: Arc<Map>,
@@ -117,6 +125,11 @@ impl SendBuffer {
         (self.limit as usize).saturating_sub(self.len())
     }
 
+    /// Whether there is room that a waiting writer is to be woken for.
+    pub fn has_worthwhile_room(&self) -> bool {
+        self.room() >= worthwhile(self.limit())
+    }
+
     /// Nothing that the program writes from now on is sent; it is told so when it next looks.
     pub fn close(&self) {
         self.shared().consumer.closed.store(1, Release);
@@ -204,6 +217,11 @@ impl<'a> Writer<'a> {
     /// Bytes that the ring is to hold at most.
     pub fn limit(&self) -> usize {
         (self.shared().consumer.limit.load(Relaxed) as usize).min(self.region.size())
+    }
+
+    /// Bytes of room to [wait](Writer::sleep_until_room) for.
+    pub fn worthwhile_room(&self) -> usize {
+        worthwhile(self.limit())
     }
 
     /// Nothing more is sent: the connection is over.

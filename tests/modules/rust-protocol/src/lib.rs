@@ -1,6 +1,8 @@
 //! A protocol module for the tests, written over the SDK: it sends every frame of its EtherType back, and
 //! panics when told to.
 
+#![forbid(unsafe_code)]
+
 use core::ffi::CStr;
 
 use abi::{Errno, Failure, Kind, Level, OptionSpec, Options, Protocol, Stack, Wanted, iopkt_protocol};
