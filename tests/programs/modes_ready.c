@@ -339,10 +339,41 @@ static void ends(enum kind kind)
     close(c.here);
 }
 
+/* Whether something waits, and no more than at the last look. */
+static int has_filled(int fd, int *before)
+{
+    int n = 0;
+    MUST(ioctl(fd, FIONREAD, &n));
+    int filled = n > 0 && n == *before;
+    *before = n;
+    return filled;
+}
+
+/* The first read finds all queues on the way full: then no more comes that could tell of what is there. */
+static void full_at_first(struct connection c)
+{
+    int waits = 0;
+    long long done = 0;
+    check_group("full at the first read");
+    far_tell((struct order){ .kind = SEND, .fd = c.there, .count = MUCH });
+    CHECK(EVENTUALLY(has_filled(c.here, &waits)), "the queue has filled");
+    while (done < MUCH && polled(c.here, POLLIN, HANG) == POLLIN) {
+        ssize_t n = recv(c.here, bytes, sizeof(bytes), MSG_DONTWAIT);
+        if (n <= 0 || !pattern_holds(bytes, n, done))
+            break;
+        done += n;
+    }
+    EQUAL(done, MUCH, "poll tells of every byte");
+    EQUAL(far_answer().value, MUCH, "all of it was sent");
+    finish(c);
+}
+
 int main(int argc, char **argv)
 {
     begin(argc, argv);
     t = traffic_new();
+    full_at_first(active());
+    full_at_first(passive());
     for (int kind = 0; kind < KINDS; kind++) {
         trade(kind, kind % 2 ? passive() : active());
         echo(kind, kind % 2 ? active() : passive());

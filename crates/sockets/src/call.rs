@@ -93,7 +93,7 @@ ops! {
     /// Request: `before` (u32), for a change to ring mode: bytes that the program has found unread on its end and put into
     /// the receive ring; it takes them off the pair when the change is made. The daemon makes the change that the
     /// arena's mode word asks for, or goes on where `Drain` has ended. With nothing asked for, an arena that
-    /// is not in use is given up. Reply: nothing. EAGAIN and ENOBUFS: not now; the mode is what it was.
+    /// is not in use is given up, and in ring mode the bytes that lie in the ring are announced (once more). Reply: nothing. EAGAIN and ENOBUFS: not now; the mode is what it was.
     RingMode = 20,
 }
 

@@ -168,7 +168,11 @@ impl Shard {
                 self.resume_pair(slot, now);
                 return Ok(());
             }
-            (None, Mode::Ring) => return Ok(()),
+            (None, Mode::Ring) => {
+                // The pair is empty now: what its fullness may have kept from being announced.
+                self.ring_event(slot, Events::READABLE, now);
+                return Ok(());
+            }
             (None, Mode::Pair) => Ok(()), // given up
         };
         if let Some(stream) = self.table.get_mut(slot).and_then(|s| s.stream())

@@ -126,8 +126,11 @@ fn ask_for_rings(s: &Socket, lease: &Lease) -> Option<()> {
     if told.is_none() || mode != Mode::Ring {
         return None;
     }
-    // The tokens come behind what was in the pair.
-    real::throw_away(s.fd, before.unwrap_or(0));
+    // The tokens come behind what was in the pair; a pair that was full took none.
+    if let Some(before @ 1..) = before {
+        real::throw_away(s.fd, before);
+        let _ = tell(s, 0);
+    }
     let _ = real::set_native_option(s.fd, libc::SOL_SOCKET, libc::SO_SNDBUF, 0);
     Some(())
 }
